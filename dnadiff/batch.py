@@ -1,0 +1,41 @@
+"""What travels from data to a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of tokens.
+
+    Attributes:
+        tokens: (batch, length) int64.
+        valid: (batch, length) bool, False at padding; None when nothing is padded.
+        segments: (batch, length) int64, numbers of packed documents, which do not see each other; None for one each.
+        label: (batch,) int64 class, for conditional models; None without.
+    """
+
+    tokens: Tensor
+    valid: Tensor | None = None
+    segments: Tensor | None = None
+    label: Tensor | None = None
+
+    @property
+    def real(self) -> Tensor:
+        """(batch, length) bool: True where a position is not padding."""
+        return torch.ones_like(self.tokens, dtype=torch.bool) if self.valid is None else self.valid
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Rows start to stop, as a view."""
+        return self._map(lambda tensor: tensor[start:stop])
+
+    def to(self, device: torch.device | str) -> Batch:
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _map(self, change) -> Batch:  # type: ignore[no-untyped-def]
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return Batch(**{name: None if value is None else change(value) for name, value in values})

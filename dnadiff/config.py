@@ -1,0 +1,200 @@
+"""Settings: frozen objects, YAML presets that build on each other, and errors that name every mistake at once.
+
+A preset names what it builds on (`use: [model/caduceus-tiny]`); the file wins over what it uses, `key.path=value` words
+win over the file. YAML is data: no interpolation, no object tags, no import by string.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml import YAMLError
+
+from dnadiff.errors import InputError, nearest
+
+
+class Settings(BaseModel):
+    """A choice with its knobs: fields are settings, `kind` is its name in YAML. Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def presets_folder() -> Path:
+    """Where the shipped presets are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def all_presets() -> list[str]:
+    """Names of the shipped presets that a verb can run, such as `dna/toy`; parts under `model/` are not runs."""
+    root = presets_folder()
+    names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    return sorted(name for name in names if not name.startswith("model/"))
+
+
+def resolve(schema: type[S], preset: str | None, overrides: Sequence[str] = (), **flags: Any) -> S:
+    """Build settings from a preset, then flags, then `key.path=value` words.
+
+    Args:
+        schema: the root settings class.
+        preset: name of a shipped preset or path of a YAML file; None for the defaults.
+        overrides: words such as `train.max_steps=200`.
+        flags: dotted keys (`{"data.ref": path}`), those that are None are left out.
+
+    Raises:
+        InputError: unknown preset, unreadable YAML, or settings that do not fit; all mistakes in one message.
+    """
+    given = OmegaConf.create({})
+    for key, value in flags.items():
+        if value is not None:
+            OmegaConf.update(given, key, value, force_add=True)
+    values = _default_kinds(schema)
+    for layer in [_read_preset(preset, seen=()) if preset else {}, _plain(given), _read_words(overrides)]:
+        values = _merge(values, layer)
+    return decode(schema, values, where=preset or "settings")
+
+
+def decode(schema: type[S], values: Any, *, where: str) -> S:
+    """Validate plain values against a schema, with readable errors; `where` names the source in the message."""
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(schema, detail) for detail in error.errors()]
+        raise InputError(f"{where}: " + "; ".join(dict.fromkeys(problems))) from None
+
+
+def read(schema: type[S], path: Path) -> S:
+    """Settings from a resolved YAML file, such as the config.yaml of a run folder."""
+    return decode(schema, _read_yaml(path), where=str(path))
+
+
+def to_yaml(settings: Settings) -> str:
+    """The whole resolved settings; reading it back gives an equal object."""
+    return OmegaConf.to_yaml(OmegaConf.create(json.loads(settings.model_dump_json())))
+
+
+def _merge(base: Any, over: Any) -> Any:
+    """`over` wins key by key; where it names another `kind`, the base's knobs are dropped with its kind."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    if over.get("kind", base.get("kind")) != base.get("kind"):
+        base = {}
+    return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+
+
+def _default_kinds(schema: type[BaseModel]) -> dict[str, Any]:
+    """The kinds that the defaults choose, so that `schedule.eps=0` needs no `schedule.kind`."""
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in schema.model_fields.items()}
+    parts = {name: value for name, value in defaults.items() if isinstance(value, Settings)}
+    kinds = {name: _default_kinds(type(value)) for name, value in parts.items()}
+    return {**kinds, **({"kind": defaults["kind"]} if "kind" in defaults else {})}
+
+
+def _plain(loaded: DictConfig) -> dict[str, Any]:
+    return OmegaConf.to_container(loaded, resolve=False)  # type: ignore[return-value]
+
+
+def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = _find_preset(name)
+    if str(path) in seen:
+        raise InputError(f"{path}: presets use each other in a circle: {' -> '.join([*seen, str(path)])}")
+    own = _read_yaml(path)
+    bases = own.pop("use", [])
+    merged: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        merged = _merge(merged, _read_preset(base, (*seen, str(path))))
+    return _merge(merged, own)
+
+
+def _find_preset(name: str) -> Path:
+    shipped = presets_folder() / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    path = Path(name).expanduser()
+    if path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise InputError(f"{name}: no such file; name a YAML file or one of the presets {', '.join(all_presets())}")
+    raise InputError(f"{name}: no such preset{nearest(name, all_presets())}; there are {', '.join(all_presets())}")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, DictConfig):
+        raise InputError(f"{path}: must hold settings (key: value), found {type(loaded).__name__}")
+    return _plain(loaded)
+
+
+def _read_words(words: Sequence[str]) -> dict[str, Any]:
+    bad = [word for word in words if "=" not in word or word.startswith("=")]
+    if bad:
+        raise InputError(f"{bad[0]!r} is not a setting; write key.path=value")
+    try:
+        return _plain(OmegaConf.from_dotlist(list(words)))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise InputError(f"{' '.join(words)}: {' '.join(str(error).split())}; write key.path=value") from None
+
+
+def _describe(schema: type[BaseModel], detail: Any) -> str:
+    """One mistake: where, what, and the nearest right name."""
+    location = [str(part) for part in detail["loc"]]
+    parent, key = _descend(schema, location[:-1]), location[-1] if location else ""
+    dotted = ".".join(_without_kinds(schema, location)) or "settings"
+    if detail["type"] == "extra_forbidden":
+        known = [name for model in parent for name in model.model_fields]
+        return f"{dotted}: unknown setting{nearest(key, known) or '; known here: ' + ', '.join(sorted(set(known)))}"
+    if detail["type"] == "union_tag_invalid":
+        tag, expected = str(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return f"{dotted}.kind: {tag!r} is not one of {', '.join(expected)}{nearest(tag, expected)}"
+    if detail["type"] == "union_tag_not_found":
+        return f"{dotted}.kind: is missing; say which kind"
+    message = detail["msg"].removeprefix("Value error, ")
+    found = "" if detail["type"] in {"missing", "value_error"} else f" (found {detail['input']!r})"
+    return f"{dotted}: {message[0].lower()}{message[1:]}{found}"
+
+
+def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    """Settings classes inside an annotation: a class itself, or the members of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _descend(schema: type[BaseModel], location: Sequence[str]) -> list[type[BaseModel]]:
+    """The settings classes that a location can mean; a union's `kind` in the location picks its member."""
+    models = [schema]
+    for part in location:
+        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        tagged = [model for model in models if _kind(model) == part]
+        models = tagged if tagged and not fields else [m for annotation in fields for m in _models_in(annotation)]
+    return models
+
+
+def _without_kinds(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """A location as the user wrote it: without the names of union members that pydantic puts in."""
+    kept = []
+    for position, part in enumerate(location):
+        models = _descend(schema, location[:position])
+        is_field = any(part in model.model_fields for model in models)
+        if is_field or position == len(location) - 1 or not any(_kind(model) == part for model in models):
+            kept.append(part)
+    return kept
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return None if field is None else field.default

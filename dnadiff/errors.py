@@ -1,0 +1,52 @@
+"""What can go wrong for a user, with stable exit codes.
+
+Every message says where, what was found and how to mend it, in one line. The command line prints the message and exits
+with `exit_code`; a traceback is shown only with `--debug`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DnadiffError(Exception):
+    """Base of every error that a user can mend; never raised itself."""
+
+    exit_code = 1
+
+
+class InputError(DnadiffError):
+    """A file, setting or argument is not what it must be."""
+
+    exit_code = 2
+
+
+class ResourceError(DnadiffError):
+    """The machine refuses: disk full, folder not writable, a run folder in use."""
+
+    exit_code = 3
+
+
+class OutOfMemoryError(DnadiffError):
+    """Host or device memory is exhausted."""
+
+    exit_code = 4
+
+
+class LeakError(DnadiffError):
+    """Bases that must be held out are seen in training."""
+
+    exit_code = 5
+
+
+class InterruptedRun(DnadiffError):
+    """The user stopped the run; what was done is saved."""
+
+    exit_code = 130
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the closest known name, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

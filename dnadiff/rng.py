@@ -1,0 +1,34 @@
+"""Randomness as a pure function of where one is.
+
+An item's augmentation depends on (seed, epoch, index), a step's noise on (seed, step), an epoch's order on (seed,
+epoch): never on which worker or rank drew it, so that a resumed run needs to remember one integer. Streams keep the
+uses apart: two draws with equal numbers but different streams are independent.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """What the numbers are drawn for."""
+
+    ORDER = 1
+    AUGMENT = 2
+    NOISE = 3
+    EVALUATE = 4
+    SAMPLE = 5
+    BOOTSTRAP = 6
+    TOY = 7
+
+
+def numpy_generator(seed: int, stream: Stream, *where: int) -> np.random.Generator:
+    """A generator for one place; `where` are non-negative integers such as (epoch, index)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, int(stream), *where))))
+
+
+def epoch_order(seed: int, epoch: int, n_items: int) -> np.ndarray:
+    """(n_items,) int64: the order in which epoch `epoch` visits the items, each exactly once."""
+    return numpy_generator(seed, Stream.ORDER, epoch).permutation(n_items)

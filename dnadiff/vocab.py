@@ -1,0 +1,78 @@
+"""Vocabularies: which ids exist, which are letters of the data, which pair with which.
+
+The DNA ids are those of the published Caduceus tokenizer, so that its weights fit; its embedding table is padded from
+12 to 16 rows. Nothing assumes that the mask is the last id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Vocab:
+    """Token ids and their meaning.
+
+    Attributes:
+        tokens: printed form of each id.
+        size: rows of an embedding table, `len(tokens)` or more.
+        letters: ids that the data consist of; a softmax runs over these alone, and only these are scored.
+        mask, pad, unknown: ids of the mask, of padding, and of a position whose letter is not known.
+        complement: complement[i] pairs with id i on the other strand; None where strands have no meaning.
+    """
+
+    tokens: tuple[str, ...]
+    size: int
+    letters: tuple[int, ...]
+    mask: int
+    pad: int
+    unknown: int
+    complement: tuple[int, ...] | None = None
+
+    @property
+    def n_letters(self) -> int:
+        return len(self.letters)
+
+    @cached_property
+    def letter_ids(self) -> Tensor:
+        """(n_letters,) int64."""
+        return torch.tensor(self.letters)
+
+    @cached_property
+    def letter_index(self) -> Tensor:
+        """(size,) int64: the position of each id among the letters, -1 for all others."""
+        index = torch.full((self.size,), -1, dtype=torch.int64)
+        index[self.letter_ids] = torch.arange(self.n_letters)
+        return index
+
+    @cached_property
+    def complement_ids(self) -> Tensor:
+        """(size,) int64: `complement` as a tensor."""
+        if self.complement is None:
+            raise ValueError("this vocabulary has no complementary strand")
+        return torch.tensor(self.complement)
+
+    def is_letter(self, tokens: Tensor) -> Tensor:
+        """Bool, same shape: True where a token is a letter of the data."""
+        return self.letter_index.to(tokens.device)[tokens] >= 0
+
+    def digest(self) -> str:
+        """sha256 of everything that defines the ids; two models agree on tokens exactly when it agrees."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+DNA = Vocab(
+    tokens=("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", "A", "C", "G", "T", "N"),
+    size=16,
+    letters=(7, 8, 9, 10),
+    mask=3,
+    pad=4,
+    unknown=11,
+    complement=(0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15),
+)
