@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,8 +36,10 @@ class Batch:
         return self._map(lambda tensor: tensor[start:stop])
 
     def to(self, device: torch.device | str) -> Batch:
+        """The same rows on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def _map(self, change) -> Batch:  # type: ignore[no-untyped-def]
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return Batch(**{name: None if value is None else change(value) for name, value in values})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}
+        return Batch(**changed)

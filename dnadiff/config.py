@@ -1,20 +1,21 @@
 """Settings: frozen objects, YAML presets that build on each other, and errors that name every mistake at once.
 
 A preset names what it builds on (`use: [model/caduceus-tiny]`); the file wins over what it uses, `key.path=value` words
-win over the file. YAML is data: no interpolation, no object tags, no import by string.
+win over the file. YAML is data: no interpolation, no object tags, no aliases, no import by string.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
-from yaml import YAMLError
 
 from dnadiff.errors import InputError, nearest
 
@@ -26,6 +27,9 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+
+MAX_DEPTH = 64  # far deeper than any settings, far from where a parser written in C overflows its stack
+UNREADABLE = (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError)
 
 
 def presets_folder() -> Path:
@@ -54,12 +58,9 @@ def resolve(schema: type[S], preset: str | None, overrides: Sequence[str] = (), 
     Raises:
         InputError: unknown preset, unreadable YAML, or settings that do not fit; all mistakes in one message.
     """
-    given = OmegaConf.create({})
-    for key, value in flags.items():
-        if value is not None:
-            OmegaConf.update(given, key, value, force_add=True)
+    given = [_nested(key.split("."), value) for key, value in flags.items() if value is not None]
     values = _default_kinds(schema)
-    for layer in [_read_preset(preset, seen=()) if preset else {}, _plain(given), _read_words(overrides)]:
+    for layer in [_read_preset(preset) if preset else {}, *given, _read_words(overrides)]:
         values = _merge(values, layer)
     return decode(schema, values, where=preset or "settings")
 
@@ -80,7 +81,12 @@ def read(schema: type[S], path: Path) -> S:
 
 def to_yaml(settings: Settings) -> str:
     """The whole resolved settings; reading it back gives an equal object."""
-    return OmegaConf.to_yaml(OmegaConf.create(json.loads(settings.model_dump_json())))
+    text: str = OmegaConf.to_yaml(OmegaConf.create(json.loads(settings.model_dump_json())))
+    return text
+
+
+def _nested(keys: Sequence[str], value: Any) -> Any:
+    return {keys[0]: _nested(keys[1:], value)} if keys else value
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -101,38 +107,45 @@ def _default_kinds(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 def _plain(loaded: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(loaded, resolve=False)  # type: ignore[return-value]
+    return cast(dict[str, Any], OmegaConf.to_container(loaded, resolve=False))
 
 
-def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    path = _find_preset(name)
-    if str(path) in seen:
-        raise InputError(f"{path}: presets use each other in a circle: {' -> '.join([*seen, str(path)])}")
+def _read_preset(name: str, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A preset over what it uses; `seen` are the files that use it, outermost first."""
+    path = _find_preset(name, beside=seen[-1].parent if seen else Path())
+    if path in seen:
+        raise InputError(f"{path}: presets use each other in a circle: {' -> '.join(map(str, [*seen, path]))}")
     own = _read_yaml(path)
-    bases = own.pop("use", [])
+    uses = own.pop("use", [])
+    bases = [uses] if isinstance(uses, str) else uses
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise InputError(f"{path}: use: must be a list of presets such as [model/name], found {uses!r}")
     merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, _read_preset(base, (*seen, str(path))))
-    return _merge(merged, own)
+    for layer in [*(_read_preset(base, (*seen, path)) for base in bases), own]:
+        merged = _merge(merged, layer)
+    return merged
 
 
-def _find_preset(name: str) -> Path:
+def _find_preset(name: str, *, beside: Path) -> Path:
+    """The file of a preset: shipped, or a path, which inside a file is relative to that file's folder."""
     shipped = presets_folder() / f"{name}.yaml"
     if shipped.is_file():
-        return shipped
-    path = Path(name).expanduser()
+        return shipped.resolve()
+    path = (beside / Path(name).expanduser()).resolve()
     if path.suffix in {".yaml", ".yml"}:
         if path.is_file():
             return path
-        raise InputError(f"{name}: no such file; name a YAML file or one of the presets {', '.join(all_presets())}")
+        raise InputError(f"{path}: no such file; name a YAML file or one of the presets {', '.join(all_presets())}")
     raise InputError(f"{name}: no such preset{nearest(name, all_presets())}; there are {', '.join(all_presets())}")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = OmegaConf.load(path)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from None
+        text = path.read_text(encoding="utf-8")
+        _check_size(text)
+        loaded = OmegaConf.load(io.StringIO(text))
+    except UNREADABLE as error:
+        raise InputError(f"{path}: not a readable YAML file: {_one_line(error)}") from None
     if not isinstance(loaded, DictConfig):
         raise InputError(f"{path}: must hold settings (key: value), found {type(loaded).__name__}")
     return _plain(loaded)
@@ -143,9 +156,30 @@ def _read_words(words: Sequence[str]) -> dict[str, Any]:
     if bad:
         raise InputError(f"{bad[0]!r} is not a setting; write key.path=value")
     try:
+        for word in words:
+            _check_size(word.partition("=")[2])
         return _plain(OmegaConf.from_dotlist(list(words)))
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise InputError(f"{' '.join(words)}: {' '.join(str(error).split())}; write key.path=value") from None
+    except UNREADABLE as error:
+        raise InputError(f"{' '.join(words)}: {_one_line(error)}; write key.path=value") from None
+
+
+def _check_size(text: str) -> None:
+    """Refuse, before anything is built, YAML whose few bytes stand for very much.
+
+    Raises:
+        ValueError: aliases, of which a few lines make billions of values, or nesting deeper than MAX_DEPTH.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases (*name) are not read; write the values out")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _describe(schema: type[BaseModel], detail: Any) -> str:
@@ -161,6 +195,8 @@ def _describe(schema: type[BaseModel], detail: Any) -> str:
         return f"{dotted}.kind: {tag!r} is not one of {', '.join(expected)}{nearest(tag, expected)}"
     if detail["type"] == "union_tag_not_found":
         return f"{dotted}.kind: is missing; say which kind"
+    if detail["type"] in {"model_type", "model_attributes_type"}:
+        return f"{dotted}: holds settings of its own, write {dotted}.name=value (found {detail['input']!r})"
     message = detail["msg"].removeprefix("Value error, ")
     found = "" if detail["type"] in {"missing", "value_error"} else f" (found {detail['input']!r})"
     return f"{dotted}: {message[0].lower()}{message[1:]}{found}"

@@ -38,9 +38,10 @@ def encode(sequence: str | bytes, *, where: str = "sequence") -> np.ndarray:
     tokens = ENCODE[data]
     bad = np.flatnonzero(tokens == INVALID)
     if bad.size:
-        found = chr(data[bad[0]])
+        position = int(bad[0])
+        found = sequence[position] if isinstance(sequence, str) else chr(sequence[position])
         raise InputError(
-            f"{where}: {found!r} at position {bad[0]} (0-based) is not one of A C G T U N or an IUPAC code; "
+            f"{where}: {found!r} at position {position} (0-based) is not one of A C G T U N or an IUPAC code; "
             "remove gaps and other symbols, or replace them by N"
         )
     return tokens
@@ -49,9 +50,9 @@ def encode(sequence: str | bytes, *, where: str = "sequence") -> np.ndarray:
 def decode(tokens: Tensor | np.ndarray) -> str:
     """Letters of a row of tokens, (length,); special tokens print as '?'."""
     array = tokens.detach().cpu().numpy() if isinstance(tokens, Tensor) else tokens
-    return DECODE[array].tobytes().decode()
+    return str(DECODE[array].tobytes(), "ascii")
 
 
 def reverse_complement(tokens: np.ndarray) -> np.ndarray:
     """The opposite strand read 5' to 3'; (..., length) uint8 in and out."""
-    return COMPLEMENT[tokens[..., ::-1]]
+    return COMPLEMENT.take(tokens[..., ::-1])

@@ -25,8 +25,11 @@ class Stream(IntEnum):
 
 
 def numpy_generator(seed: int, stream: Stream, *where: int) -> np.random.Generator:
-    """A generator for one place; `where` are non-negative integers such as (epoch, index)."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, int(stream), *where))))
+    """A generator for one place; `where` are non-negative integers such as (epoch, index).
+
+    The place is a spawn key: in a plain list of entropy, trailing zeros count for nothing, and (seed,) would be (seed, 0).
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(int(stream), *where))))
 
 
 def epoch_order(seed: int, epoch: int, n_items: int) -> np.ndarray:

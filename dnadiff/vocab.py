@@ -37,6 +37,7 @@ class Vocab:
 
     @property
     def n_letters(self) -> int:
+        """How many letters the data have; a uniform guess costs log2(n_letters) bits."""
         return len(self.letters)
 
     @cached_property
