@@ -1,0 +1,1 @@
+"""Sequence data: genomes, intervals, windows, splits."""

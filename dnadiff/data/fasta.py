@@ -1,0 +1,142 @@
+"""A genome in a FASTA file: windows of tokens straight from a memory map, without a Python string per base.
+
+What a FASTA file may hold, and what is refused, is in `scan` and in `dnadiff.dna`; how the index is kept, and when it
+is trusted, in `indexed`. Nothing is written beside the FASTA.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dnadiff.data.cache import cache_folder
+from dnadiff.data.files import find_file
+from dnadiff.data.indexed import Identity, indexed, warn_of_stale_fai
+from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U, Index
+from dnadiff.dna import ENCODE
+from dnadiff.errors import InputError, nearest
+
+log = logging.getLogger(__name__)
+_TABLE = ENCODE.tobytes()
+
+
+class Genome:
+    """A FASTA file, read window by window; safe under threads and fork, and pickled as its path and index.
+
+    Attributes:
+        path: as the user named it.
+        contigs: length in bases by name, in file order.
+        index: of the plain file.
+        warnings: counts of symbols that were read as another.
+    """
+
+    def __init__(self, path: Path, plain: Path, identity: Identity, index: Index) -> None:
+        """Use `Genome.open`; `plain` is the uncompressed file, `identity` what it was when it was scanned."""
+        self.path = path
+        self.index = index
+        self._plain = plain
+        self._identity = identity
+        self._map: memoryview | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, *, cache: Path | None = None) -> Genome:
+        """Open a FASTA file, plain or compressed; the first time, the whole file is read and checked.
+
+        Args:
+            path: of the file; `~` is expanded.
+            cache: folder for the index; None for the user's.
+
+        Raises:
+            InputError: no such file, not a FASTA file, or one that cannot be read without guessing.
+            ResourceError: the cache cannot be written, or has no room for the unpacked file.
+        """
+        source = find_file(path)
+        genome = cls(source, *indexed(source, cache or cache_folder()))
+        for symbol, count in genome.warnings.items():
+            log.warning("%s: %s: %s", source, symbol, f"{count:,}")
+        warn_of_stale_fai(source, genome.index)
+        return genome
+
+    @cached_property
+    def contigs(self) -> dict[str, int]:
+        return dict(zip(self.index.names, self.index.lengths.tolist(), strict=True))
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each contig in file order, as `read` takes it."""
+        return {name: number for number, name in enumerate(self.index.names)}
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        return {symbol: n for symbol in (SYMBOL_U, SYMBOL_CODE) if (n := self.index.symbols[symbol])}
+
+    def fingerprint(self) -> str:
+        """sha256 of the (unpacked) file."""
+        return self.index.sha256
+
+    def tokens(self, contig: str, start: int, end: int) -> np.ndarray:
+        """(end - start,) uint8: tokens of bases start to end, 0-based, half-open.
+
+        Raises:
+            InputError: no such contig, or a window that is empty or reaches past an end of it.
+        """
+        if contig not in self.numbers:
+            raise InputError(f"{self.path}: no contig {contig!r}{nearest(contig, self.contigs)}")
+        row: np.ndarray = self.read(np.array([self.numbers[contig]]), np.array([start]), end - start)[0]
+        return row
+
+    def read(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """Windows of one length, (n, length) uint8, a copy.
+
+        Args:
+            contigs: (n,) numbers of contigs.
+            starts: (n,) first bases.
+            length: bases in each window.
+
+        Raises:
+            InputError: a window is empty or reaches past an end of its contig, or the file is no longer what it was.
+        """
+        self._check_bounds(contigs, starts, length)
+        begin = self.index.byte_at(contigs, starts)
+        end = self.index.byte_at(contigs, starts + (length - 1)) + 1
+        data = self._bytes()
+        text = b"".join([data[i:j] for i, j in zip(begin.tolist(), end.tolist(), strict=True)])
+        tokens = np.frombuffer(bytearray(text.translate(_TABLE, b"\r\n")), np.uint8)  # through bytearray: writable
+        return tokens.reshape(len(starts), length)
+
+    def share_unknown(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+        """(n,) float64: the share of unknown bases in each window, from the index alone."""
+        shares: np.ndarray = self.index.count_unknown(contigs, starts, length) / length
+        return shares
+
+    def _check_bounds(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> None:
+        wrong = (starts < 0) | (starts + length > self.index.lengths[contigs])
+        if length > 0 and not wrong.any():
+            return
+        at = int(wrong.argmax())
+        name, start = self.index.names[int(contigs[at])], int(starts[at])
+        raise InputError(
+            f"{self.path}: {name}:{start}-{start + length} is not inside {name} (0-{self.contigs[name]}); "
+            "a window has at least one base and never reaches past its contig"
+        )
+
+    def _bytes(self) -> memoryview:
+        """The whole file, mapped once in each process, after a look whether it is still the one that was scanned."""
+        try:
+            found: Identity | None = Identity.of(self._plain)
+        except OSError:
+            found = None
+        if found is None or found[:3] != self._identity[:3]:
+            raise InputError(f"{self.path}: the file was changed, replaced or removed while it was in use; start again")
+        if self._map is None:
+            with self._plain.open("rb") as handle:
+                self._map = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+        return self._map
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_map": None}
