@@ -80,8 +80,15 @@ def read(schema: type[S], path: Path) -> S:
 
 
 def to_yaml(settings: Settings) -> str:
-    """The whole resolved settings; reading it back gives an equal object."""
-    text: str = OmegaConf.to_yaml(OmegaConf.create(json.loads(settings.model_dump_json())))
+    """The whole resolved settings; reading it back gives an equal object.
+
+    Raises:
+        InputError: a text with a `${` that is not closed, which could not be read back.
+    """
+    try:
+        text: str = OmegaConf.to_yaml(OmegaConf.create(json.loads(settings.model_dump_json())))
+    except OmegaConfBaseException as error:
+        raise InputError(f"settings: {_one_line(error)}; rename what has ${{ in its name") from None
     return text
 
 

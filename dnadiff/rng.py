@@ -27,7 +27,7 @@ class Stream(IntEnum):
 def numpy_generator(seed: int, stream: Stream, *where: int) -> np.random.Generator:
     """A generator for one place; `where` are non-negative integers such as (epoch, index).
 
-    The place is a spawn key: in a plain list of entropy, trailing zeros count for nothing, and (seed,) would be (seed, 0).
+    The place is a spawn key: in a plain list, trailing zeros count for nothing, and (seed,) would equal (seed, 0).
     """
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(int(stream), *where))))
 

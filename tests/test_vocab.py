@@ -1,0 +1,43 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dnadiff.vocab import DNA
+
+
+def test_the_letters_are_acgt() -> None:
+    assert [DNA.tokens[id_] for id_ in DNA.letters] == list("ACGT")
+    assert DNA.n_letters == 4
+    assert DNA.letter_ids.tolist() == list(DNA.letters)
+
+
+def test_letter_index_inverts_letter_ids_and_is_minus_one_elsewhere() -> None:
+    assert DNA.letter_index[DNA.letter_ids].tolist() == [0, 1, 2, 3]
+    others = sorted(set(range(DNA.size)) - set(DNA.letters))
+    assert DNA.letter_index[others].eq(-1).all()
+
+
+def test_special_tokens_are_no_letters() -> None:
+    tokens = torch.tensor([[DNA.mask, DNA.pad, DNA.unknown], list(DNA.letters[:3])])
+    assert DNA.is_letter(tokens).tolist() == [[False] * 3, [True] * 3]
+
+
+def test_the_complement_is_an_involution_that_keeps_mask_pad_and_unknown() -> None:
+    complement = DNA.complement_ids
+    assert torch.equal(complement[complement], torch.arange(DNA.size))
+    assert all(complement[id_] == id_ for id_ in (DNA.mask, DNA.pad, DNA.unknown))
+    pairs = {DNA.tokens[id_] + DNA.tokens[complement[id_]] for id_ in DNA.letters}
+    assert pairs == {"AT", "CG", "GC", "TA"}
+
+
+def test_a_vocabulary_without_strands_says_so() -> None:
+    with pytest.raises(ValueError, match="no complementary strand"):
+        _ = replace(DNA, complement=None).complement_ids
+
+
+def test_the_digest_agrees_exactly_when_the_vocabularies_do() -> None:
+    _ = DNA.letter_index  # cached tensors are no part of what a vocabulary is
+    assert replace(DNA).digest() == DNA.digest()
+    assert replace(DNA, mask=2).digest() != DNA.digest()
+    assert replace(DNA, letters=(7, 8, 10, 9)).digest() != DNA.digest()
