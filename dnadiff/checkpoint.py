@@ -1,0 +1,158 @@
+"""A model as a folder: config.yaml, vocab.json, weights.safetensors, and a manifest.json with a sha256 per file.
+
+The folder appears under its name only when it is complete. Loading verifies every checksum, needs every tensor with
+its shape, and never runs code from a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dnadiff import config as settings
+from dnadiff.errors import InputError
+from dnadiff.files import sha256, unfinished
+from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.vocab import Vocab
+
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+TRAINING = "training.pt"
+
+
+def save(folder: Path, model: DiffusionModel, *, about: Mapping[str, Any] | None = None) -> None:
+    """Write a model for use: no optimiser, no resume."""
+    write(folder, model.config, model.vocab, {WEIGHTS: model.state_dict()}, about=about or {})
+
+
+def write(
+    folder: Path,
+    config: ModelConfig,
+    vocab: Vocab,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    *,
+    about: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint folder, all or nothing.
+
+    Args:
+        tensors: state dicts by file name; weights.safetensors is what `load` reads.
+        about: facts for the manifest, such as the step and the fingerprint of the data.
+        training: what a resumed run needs beyond weights; primitives and tensors only.
+
+    Raises:
+        ResourceError: the folder cannot be written, or the disk is full.
+    """
+    with unfinished(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "config.yaml").write_text(settings.to_yaml(config))
+        (temporary / "vocab.json").write_text(json.dumps(asdict(vocab)))
+        for name, state in tensors.items():
+            save_file(_without_aliases(state), temporary / name)
+        if training is not None:
+            torch.save(dict(training), temporary / TRAINING)
+        files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        manifest = {
+            "format": FORMAT, "dnadiff": version("dnadiff"), "vocab": vocab.digest(), **about, "sha256": files,
+        }  # fmt: skip
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2))
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, after every file has been compared with its checksum.
+
+    Raises:
+        InputError: something is missing, damaged, or from a newer version.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        files: dict[str, str] = manifest["sha256"]
+        newer = int(manifest["format"]) > FORMAT
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a dnadiff checkpoint (no manifest.json); name a run or checkpoint folder") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path}: damaged; use another checkpoint of the run") from None
+    if newer:
+        raise InputError(f"{folder}: written by dnadiff {manifest.get('dnadiff')}, which is newer than this; upgrade dnadiff")
+    for name, expected in files.items():
+        file = folder / name
+        if file.parent != folder or not file.is_file() or sha256(file) != expected:
+            raise InputError(f"{file}: damaged or missing (its checksum differs); use another checkpoint of the run")
+    return manifest
+
+
+def load(folder: Path) -> DiffusionModel:
+    """A model from its folder, on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: damaged files, unknown settings, or weights that do not fit.
+    """
+    verify(folder)
+    vocab = read_vocab(folder)
+    model = DiffusionModel(settings.read(ModelConfig, folder / "config.yaml"), vocab)
+    load_tensors(model, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    return model.eval()
+
+
+def read_vocab(folder: Path) -> Vocab:
+    """The vocabulary of a checkpoint folder."""
+    fields = json.loads((folder / "vocab.json").read_text())
+    return Vocab(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error}); use another checkpoint") from None
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    """Copy tensors into a module, strictly; tied tensors stay tied.
+
+    Raises:
+        InputError: a plain list of what is missing, unexpected or of another shape; nothing is loaded then.
+    """
+    own = module.state_dict()
+    aliases = _aliases(own)
+    given = {**{name: tensors[first] for name, first in aliases.items() if first in tensors}, **tensors}
+    problems = [f"missing {name}" for name in own if name not in given]
+    problems += [f"unexpected {name}" for name in given if name not in own]
+    problems += [
+        f"{name} has shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise InputError(f"{where}: does not fit the model: {'; '.join(problems[:5])}{more}; check the model settings")
+    module.load_state_dict(given)
+
+
+def _aliases(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Second and later names of the same storage -> the first name."""
+    first: dict[tuple[int, int], str] = {}
+    aliases = {}
+    for name, tensor in state.items():
+        key = (tensor.data_ptr(), tensor.numel())
+        if first.setdefault(key, name) != name:
+            aliases[name] = first[key]
+    return aliases
+
+
+def _without_aliases(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each storage once, since safetensors refuses shared ones."""
+    aliases = _aliases(state)
+    return {name: tensor.detach().contiguous() for name, tensor in state.items() if name not in aliases}

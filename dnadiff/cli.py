@@ -1,0 +1,210 @@
+"""The command line. Torch and everything heavy load inside the verbs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnadiff.errors import DnadiffError, OutOfMemoryError, ResourceError
+
+app = typer.Typer(
+    name="dnadiff", no_args_is_help=True, add_completion=True, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    help="Masked discrete diffusion language models for DNA. Add --debug to any command for tracebacks.",
+)  # fmt: skip
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="A preset (such as dna/tiny, or a YAML file) and settings (train.max_steps=200).", metavar="[PRESET] [KEY=VALUE]..."),
+]  # fmt: skip
+Ref = Annotated[str | None, typer.Option("--ref", help="Genome as FASTA, plain or gzipped. Default: a toy genome that the package makes.")]
+Bed = Annotated[str | None, typer.Option("--bed", help="BED whose rows are windows, its 4th column the split if it has one.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/NAME. The same command again goes on where it stopped.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
+Run = Annotated[Path, typer.Argument(help="Run folder or checkpoint folder.", show_default=False)]
+
+
+@app.command(rich_help_panel="Training")
+def finetune(
+    words: Words = None,
+    ref: Ref = None,
+    init: Annotated[str | None, typer.Option("--init", help="Run or checkpoint to start from; none: random weights.")] = None,
+    bed: Bed = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Train a diffusion model on windows of a genome, then evaluate it and sample from it.
+
+    Examples: dnadiff finetune | dnadiff finetune --ref hg38.fa --bed windows.bed | dnadiff finetune dna/hg38 --ref hg38.fa
+    """
+    default = "dna/toy" if ref is None else "dna/tiny"
+    _train("finetune", words, default, out, dry_run, print_config, {"data.ref": ref, "data.windows": bed, "init": init})
+
+
+@app.command(rich_help_panel="Training")
+def train(
+    words: Words = None,
+    ref: Ref = None,
+    bed: Bed = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Train a preset from random weights.
+
+    Example: dnadiff train dna/hg38 --ref hg38.fa
+    """
+    _train("train", words, "dna/toy", out, dry_run, print_config, {"data.ref": ref, "data.windows": bed})
+
+
+@app.command(rich_help_panel="Using a model")
+def evaluate(
+    run: Run,
+    words: Annotated[list[str] | None, typer.Argument(help="Settings (data.length=2048).", metavar="[KEY=VALUE]...")] = None,
+    ref: Ref = None,
+    bed: Bed = None,
+    split: Annotated[str | None, typer.Option("--split", help="train, valid or test.")] = None,
+    sweeps: Annotated[int | None, typer.Option("--sweeps", help="Independent choices of masks.")] = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Bound on the likelihood: nats, bits per base, perplexity, each with a 95 % interval.
+
+    Example: dnadiff evaluate runs/toy --split test
+    """
+    from dnadiff.tasks import evaluate as task
+
+    flags = {"data.ref": ref, "data.windows": bed, "evaluate.split": split, "evaluate.sweeps": sweeps}
+    settings = task.settings_of(run, words or [], flags)
+    _do(settings, print_config, dry_run and (lambda: task.dry_run(settings, run)), lambda: task.run(settings, run))
+
+
+@app.command(rich_help_panel="Using a model")
+def sample(
+    run: Run,
+    words: Annotated[list[str] | None, typer.Argument(help="Settings (sampler.steps=256).", metavar="[KEY=VALUE]...")] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Sequences.")] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Bases of each.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
+    out: Annotated[str, typer.Option("--out", "-o", help="FASTA to write; - for standard output.")] = "-",
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Draw sequences and write them as FASTA.
+
+    Example: dnadiff sample runs/toy -n 100 --length 1024 --out samples.fa
+    """
+    from dnadiff.tasks import sample as task
+
+    settings = task.settings_of(run, words or [], {"n": n, "length": length, "seed": seed})
+    _do(settings, print_config, dry_run and (lambda: task.dry_run(settings, run)), lambda: task.run(settings, run, out))
+
+
+@app.command(rich_help_panel="Looking around")
+def windows(
+    words: Words = None,
+    ref: Ref = None,
+    bed: Bed = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Count what would be trained on: windows per split and contig, share of N, GC. Writes nothing.
+
+    Example: dnadiff windows --ref hg38.fa data.length=1024
+    """
+    from dnadiff.tasks import windows as task
+    from dnadiff.tasks.settings import TrainConfig
+
+    del dry_run  # this verb never writes; the flag is accepted as in the other verbs
+    preset, overrides = _split(words, "dna/toy" if ref is None else "dna/tiny")
+    settings = _resolve(TrainConfig, preset, overrides, {"data.ref": ref, "data.windows": bed})
+    _do(settings.data, print_config, None, lambda: task.run(settings))
+
+
+@app.command(rich_help_panel="Looking around")
+def doctor() -> None:
+    """Versions, devices, kernels, and which dnadiff comes first on the PATH."""
+    from dnadiff.tasks import doctor as task
+
+    task.run()
+
+
+@app.command(rich_help_panel="Looking around")
+def presets() -> None:
+    """List the presets that ship with the package."""
+    from dnadiff.config import all_presets
+
+    typer.echo("\n".join(all_presets()))
+
+
+def _train(
+    verb: str, words: list[str] | None, default: str, out: Path | None, dry_run: bool, print_config: bool,
+    flags: dict[str, Any],
+) -> None:  # fmt: skip
+    from dnadiff.tasks import train as task
+    from dnadiff.tasks.settings import TrainConfig
+
+    preset, overrides = _split(words, default)
+    settings = _resolve(TrainConfig, preset, overrides, flags)
+    folder = out or Path("runs") / Path(settings.data.ref or Path(preset).stem).name.split(".")[0]
+    _do(settings, print_config, dry_run and (lambda: task.describe(task.dry_run(settings))), lambda: task.run(settings, folder))
+
+
+def _split(words: list[str] | None, default: str) -> tuple[str, list[str]]:
+    """The preset, which is a word without `=`, and the settings."""
+    named = [word for word in words or [] if "=" not in word]
+    if len(named) > 1:
+        raise typer.BadParameter(f"two presets were named ({', '.join(named)}); name one, and write settings as key=value")
+    return (named[0] if named else default), [word for word in words or [] if "=" in word]
+
+
+def _resolve(schema: Any, preset: str, overrides: list[str], flags: dict[str, Any]) -> Any:
+    from dnadiff.config import resolve
+
+    return resolve(schema, preset, overrides, **flags)
+
+
+def _do(settings: Any, print_config: bool, dry_run: Any, work: Any) -> None:
+    """Print the settings, or the plan, or do the work."""
+    from dnadiff.config import to_yaml
+
+    if print_config:
+        typer.echo(to_yaml(settings), nl=False)
+    elif dry_run:
+        typer.echo(dry_run())
+    else:
+        work()
+
+
+def main() -> None:
+    """Entry point: one line per error, with a stable exit code; a traceback only with --debug."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dnadiff").setLevel(logging.INFO)
+    try:
+        app(args=arguments, prog_name="dnadiff")
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Print one line; the exit code."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" and not isinstance(error, DnadiffError):
+        error = OutOfMemoryError("out of memory; lower train.micro_batch, train.batch_size or data.length")
+    elif isinstance(error, OSError):
+        error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
+    if isinstance(error, DnadiffError):
+        typer.echo(f"dnadiff: {error}", err=True)
+        return error.exit_code
+    text = f"dnadiff: internal error ({type(error).__name__}: {error}); run it again with --debug and report what it prints"
+    typer.echo(text, err=True)
+    return 1

@@ -1,0 +1,52 @@
+"""SUBS parameterisation (MDLM, section 3.2.3): hidden positions get a distribution over letters, visible ones stay.
+
+Zero masking probability: the softmax runs over the letters of the data, not over the mask, special tokens or padded
+rows of the embedding table. Carry-over: only hidden positions are ever asked, so the head runs there alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dnadiff.batch import Batch
+from dnadiff.network import Network
+from dnadiff.vocab import Vocab
+
+
+@dataclass(frozen=True)
+class SubsDenoiser:
+    """A network read as log p(letter | visible positions)."""
+
+    network: Network
+    vocab: Vocab
+
+    @property
+    def time_conditioned(self) -> bool:
+        return self.network.time_conditioned
+
+    def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
+        """Log-probabilities at `wanted`: (n, n_letters) float32; see `PosteriorDenoiser`."""
+        features = self.network.features(
+            self.network.embed(batch.tokens), t, valid=batch.valid, segments=batch.segments, label=batch.label
+        )
+        logits = self.network.logits(features[wanted])  # (n, vocab)
+        letters = self.vocab.letter_ids.to(logits.device)
+        with torch.autocast(logits.device.type, enabled=False):
+            return torch.log_softmax(logits[:, letters].float(), dim=-1)
+
+
+def letter_nats(log_probs: Tensor, tokens: Tensor, vocab: Vocab) -> Tensor:
+    """Nats of the true letters.
+
+    Args:
+        log_probs: (n, n_letters).
+        tokens: (n,) int64 ids of letters.
+
+    Returns:
+        (n,) -log p(token).
+    """
+    index = vocab.letter_index.to(tokens.device)[tokens]
+    return -log_probs.gather(-1, index[:, None]).squeeze(-1)

@@ -1,0 +1,79 @@
+"""Writing files so that a reader never sees half of one, whatever kills the writer.
+
+Everything is written under a temporary name in the *target* folder, flushed to the disk, renamed, and the folder is
+flushed too; a temporary folder elsewhere would turn the rename into a copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dnadiff.errors import ResourceError
+
+TEMPORARY = ".unfinished-"
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Force a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically; what was there before stays until the new one is complete."""
+    with unfinished(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there (a file or a folder) replaces `path` when the block ends.
+
+    Raises:
+        ResourceError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        for part in [*temporary.rglob("*"), temporary] if temporary.is_dir() else [temporary]:
+            flush(part)
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+        flush(path.parent)
+    except OSError as error:
+        raise _explain(error, path) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder; only while no other writer is at work there."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _explain(error: OSError, path: Path) -> ResourceError:
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(path.parent).free
+        return ResourceError(f"{path}: the disk is full ({free:,} bytes free); make room or choose another folder")
+    return ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to")

@@ -1,0 +1,1 @@
+"""Using a trained model: evaluation, sampling, the notebook interface. Loads no trainer."""

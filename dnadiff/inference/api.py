@@ -1,0 +1,91 @@
+"""The notebook interface: a trained model as an object that takes strings and gives sensible things back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dnadiff import checkpoint, dna
+from dnadiff.diffusion.samplers import Ancestral
+from dnadiff.errors import InputError
+from dnadiff.inference.estimate import Estimate
+from dnadiff.inference.evaluate import evaluate
+from dnadiff.inference.sample import sample
+from dnadiff.model import DiffusionModel
+from dnadiff.run import find_checkpoint
+
+
+class Model:
+    """A trained DNA diffusion model.
+
+    Attributes:
+        network: the `DiffusionModel` underneath, an `nn.Module`; methods borrow it and give it back as it was.
+    """
+
+    def __init__(self, network: DiffusionModel) -> None:
+        self.network = network
+
+    def sample(
+        self, n: int, *, length: int, seed: int = 0, steps: int = 128, temperature: float = 1.0, batch_size: int = 16
+    ) -> list[str]:
+        """Draw `n` sequences of `length` bases by ancestral sampling in `steps` steps."""
+        if n < 0 or length < 1:
+            raise InputError(f"n={n}, length={length}: ask for 0 or more sequences of 1 base or more")
+        sampler = Ancestral(steps=steps, temperature=temperature)
+        tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size)
+        return [dna.decode(row) for row in tokens]
+
+    def bits_per_base(
+        self, sequences: str | Sequence[str] | np.ndarray | Tensor, *, sweeps: int = 5, seed: int = 0
+    ) -> Estimate:
+        """The bound on -log2 p per base of sequences of any lengths, with its 95 % interval.
+
+        Args:
+            sequences: strings over A C G T N, or (n, length) tokens.
+            sweeps: independent choices of hidden positions per sequence.
+
+        Returns:
+            An `Estimate`; `.bits_per_base.value`, `.low`, `.high`, `.perplexity` are what one usually wants.
+        """
+        rows = _as_rows(sequences)
+        padded = _pad(rows, self.network.vocab.pad)
+        return evaluate(self.network, lambda indices: padded[indices], len(padded), seed=seed, sweeps=sweeps)
+
+    def __repr__(self) -> str:
+        kind = type(self.network.config.model).__name__
+        return f"dnadiff.Model({kind}, {self.network.n_parameters():,} parameters)"
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Open a run folder (its best checkpoint) or a checkpoint folder, on the CPU.
+
+    Raises:
+        InputError: there is no intact checkpoint.
+    """
+    return Model(checkpoint.load(find_checkpoint(Path(path).expanduser())))
+
+
+def _as_rows(sequences: str | Sequence[str] | np.ndarray | Tensor) -> list[np.ndarray]:
+    if isinstance(sequences, str):
+        sequences = [sequences]
+    if isinstance(sequences, Tensor):
+        sequences = sequences.detach().cpu().numpy()
+    if isinstance(sequences, np.ndarray) and sequences.dtype.kind in "iu":
+        rows = list(np.atleast_2d(sequences).astype(np.uint8))
+    else:
+        rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(sequences)]
+    if not rows:
+        raise InputError("no sequences were given; pass at least one")
+    return rows
+
+
+def _pad(rows: list[np.ndarray], pad: int) -> np.ndarray:
+    padded = np.full((len(rows), max(len(row) for row in rows)), pad, dtype=np.uint8)
+    for row, into in zip(rows, padded, strict=True):
+        into[: len(row)] = row
+    return padded

@@ -1,0 +1,48 @@
+"""Drawing sequences from a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from dnadiff.batch import Batch
+from dnadiff.diffusion.samplers import Sampler
+from dnadiff.inference.device import best_device, borrowed
+from dnadiff.model import DiffusionModel
+from dnadiff.rng import Stream, numpy_generator
+
+
+def sample(
+    model: DiffusionModel,
+    n: int,
+    length: int,
+    sampler: Sampler,
+    *,
+    seed: int = 0,
+    batch_size: int = 16,
+    progress: Callable[[int], None] = lambda _: None,
+) -> np.ndarray:
+    """Draw sequences from nothing but masks.
+
+    Args:
+        n, length: how many, and how many letters each.
+        batch_size: sequences at a time; it enters what is drawn, so name it beside the seed.
+        progress: called with the number of steps done after each step of each batch.
+
+    Returns:
+        (n, length) uint8 tokens, letters only.
+    """
+    drawn = []
+    with borrowed(model, device := best_device()):
+        for start in range(0, n, batch_size):
+            rows = min(batch_size, n - start)
+            state = Batch(torch.full((rows, length), model.vocab.mask, device=device))
+            noise = numpy_generator(seed, Stream.SAMPLE, start)
+            generator = torch.Generator().manual_seed(int(noise.integers(2**62)))
+            schedule = model.config.schedule
+            for state in sampler.sample(model.denoiser(), state, schedule, model.vocab, generator=generator):
+                progress(1)
+            drawn.append(state.tokens.cpu().numpy().astype(np.uint8))
+    return np.concatenate(drawn) if drawn else np.empty((0, length), np.uint8)

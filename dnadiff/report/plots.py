@@ -1,0 +1,96 @@
+"""Pictures of a run, drawn without a display. Colours are Okabe and Ito's, which colour-blind readers can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dnadiff.files import unfinished
+
+BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7"
+
+
+def draw_training(
+    path: Path,
+    rows: Sequence[Mapping[str, str]],
+    *,
+    lines: Mapping[str, float],
+    band: tuple[float, float] | None = None,
+    test: tuple[float, float, float] | None = None,
+) -> None:
+    """Bits per base over the steps of a run.
+
+    Args:
+        rows: rows of metrics.csv.
+        lines: baselines by name, bits per base.
+        band: lower and upper bound of the source's own entropy, where it is known.
+        test: the figure on held-out windows with its 95 % interval (value, low, high).
+    """
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    steps = np.array([int(row["step"]) for row in rows])
+    train_bits = np.array([float(row["train_bits"]) for row in rows])
+    axes.plot(steps, train_bits, ".", color=BLUE, alpha=0.25, markersize=4, label="training, one step (noisy)")
+    axes.plot(steps, _running_mean(train_bits), color=BLUE, label="training, running mean")
+    valid = [(int(row["step"]), float(row["valid_bits"])) for row in rows if row["valid_bits"]]
+    if valid:
+        axes.plot(*zip(*valid, strict=True), "o-", color=ORANGE, markersize=4, label="validation")
+    if band is not None:
+        axes.axhspan(*band, color=GREEN, alpha=0.2, label="entropy of the toy's source lies here")
+    if test is not None:
+        value, low, high = test
+        error = [[value - low], [high - value]]
+        axes.errorbar([steps[-1]], [value], error, fmt="s", color=PURPLE, capsize=4, label=f"test {value:.3f}", zorder=3)
+    shown = [*lines.values(), *(band or ()), *(bits for _, bits in valid), *(test or ())]
+    low, high = min(shown), max(2.0, *shown)
+    _label_lines(axes, lines)
+    axes.set(xlabel="optimiser step", ylabel="bits per base", ylim=(low - 0.03, high + 0.05), title="Learning curve")
+    axes.legend(fontsize=8, loc="upper right", framealpha=0.9)
+    _save(figure, path)
+
+
+def draw_spectra(
+    path: Path, spectra: Mapping[str, np.ndarray], gc: Mapping[str, np.ndarray], *, n: int, k: int
+) -> None:
+    """Samples against real windows: every k-mer's frequency, and GC per sequence.
+
+    Args:
+        spectra: (4**k,) frequencies under "real", "samples" and "shuffled".
+        gc: (n,) share of G and C per sequence under "real" and "samples".
+    """
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.loglog(spectra["real"], spectra["shuffled"], ".", color=GREY, markersize=4, label="real, bases shuffled")
+    left.loglog(spectra["real"], spectra["samples"], ".", color=BLUE, markersize=5, label="samples")
+    ends = [spectra["real"][spectra["real"] > 0].min(), spectra["real"].max()]
+    left.plot(ends, ends, color="black", linewidth=0.8, label="equal")
+    left.set(xlabel=f"frequency of a {k}-mer in real windows", ylabel=f"frequency of the {k}-mer", title=f"{k}-mers, {n} sequences each")
+    left.legend(fontsize=8)
+    bins = np.linspace(0.0, 1.0, 41).tolist()
+    right.hist(gc["real"], bins, color=GREY, alpha=0.6, label="real windows")
+    right.hist(gc["samples"], bins, histtype="step", color=BLUE, linewidth=1.8, label="samples")
+    both = np.concatenate([gc["real"], gc["samples"]])
+    right.set(xlabel="share of G and C in a sequence", ylabel="sequences", title="GC content", xlim=(both.min() - 0.05, both.max() + 0.05))
+    right.legend(fontsize=8)
+    _save(figure, path)
+
+
+def _label_lines(axes: Axes, lines: Mapping[str, float]) -> None:
+    for name, bits in lines.items():
+        axes.axhline(bits, color=GREY, linewidth=0.8, linestyle="--")
+        axes.annotate(name, (0.005, bits), xycoords=("axes fraction", "data"), fontsize=7, color="#444444", va="bottom")
+
+
+def _running_mean(values: np.ndarray, window: int = 9) -> np.ndarray:
+    """Centred mean over up to `window` neighbours, shorter at the ends."""
+    half = window // 2
+    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with unfinished(path) as temporary:
+        figure.savefig(temporary, dpi=130, format=path.suffix[1:])

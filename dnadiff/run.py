@@ -1,0 +1,143 @@
+"""The folder of a training run: one process at a time, checkpoints by step, the same command resumes.
+
+    config.yaml  manifest.json  metrics.csv  log.txt  samples.fa  plots/  checkpoints/step-00000100/
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dnadiff import checkpoint
+from dnadiff.errors import InputError, ResourceError
+from dnadiff.files import remove_unfinished, write_text
+
+log = logging.getLogger("dnadiff")
+
+
+class RunFolder:
+    """Paths of a run, and the rules for its checkpoints."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    def checkpoint(self, step: int) -> Path:
+        """Folder of the checkpoint at a step."""
+        return self.path / "checkpoints" / f"step-{step:08d}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the lock ends with the process, however it ends.
+
+        Raises:
+            ResourceError: another process trains here, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise ResourceError(f"{self.path}: cannot be a run folder ({error.strerror}); choose another --out") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise ResourceError(
+                    f"{self.path}: process {file.read().strip()} trains here; wait for it or choose another --out"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()} on {os.uname().nodename}")
+            file.flush()
+            remove_unfinished(self.path)
+            remove_unfinished(self.path / "checkpoints")
+            yield
+
+    def claim(self, config_yaml: str) -> None:
+        """Record the settings, or compare them with what the folder was begun with.
+
+        Raises:
+            InputError: the folder holds a run with other settings; the message names them.
+        """
+        if not self.config.is_file():
+            write_text(self.config, config_yaml)
+            return
+        before = self.config.read_text()
+        changed = sorted(set(before.splitlines()) ^ set(config_yaml.splitlines()))
+        if changed:
+            lines = ", ".join(line.strip() for line in changed[:6])
+            raise InputError(f"{self.path}: holds a run with other settings ({lines}); choose another --out or remove it")
+
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        return sorted(int(path.name.removeprefix("step-")) for path in (self.path / "checkpoints").glob("step-*"))
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint whose files are all intact; damaged ones are passed over with a warning."""
+        for step in reversed(self.steps()):
+            try:
+                checkpoint.verify(self.checkpoint(step))
+            except InputError as error:
+                log.warning("%s; trying an older one", error)
+            else:
+                return self.checkpoint(step)
+        return None
+
+    def best(self) -> Path | None:
+        """The checkpoint with the lowest validation figure; the newest where none was validated."""
+        figures = {step: self._valid_bits(step) for step in self.steps()}
+        validated = [step for step, bits in figures.items() if bits is not None]
+        return self.checkpoint(min(validated, key=lambda step: (figures[step], -step))) if validated else self.newest()
+
+    def prune(self, keep: int) -> None:
+        """Remove all but the newest `keep` checkpoints and the best."""
+        best = self.best()
+        for step in self.steps()[:-keep]:
+            if self.checkpoint(step) != best:
+                shutil.rmtree(self.checkpoint(step))
+
+    def add_to_manifest(self, **facts: Any) -> None:
+        """Merge facts into manifest.json."""
+        known = json.loads(self.manifest.read_text()) if self.manifest.is_file() else {}
+        write_text(self.manifest, json.dumps({**known, **facts}, indent=2))
+
+    def _valid_bits(self, step: int) -> float | None:
+        try:
+            bits: float | None = json.loads((self.checkpoint(step) / "manifest.json").read_text()).get("valid_bits")
+        except (OSError, ValueError):
+            return None
+        return bits
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint folder that a user's path means: itself, or the best one of a run folder.
+
+    Raises:
+        InputError: there is none; the message says what was looked for.
+    """
+    if (path / "weights.safetensors").is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; name a run folder or a checkpoint folder")
+    best = RunFolder(path).best()
+    if best is None:
+        raise InputError(f"{path}: holds no finished checkpoint; name a run folder that was trained, or a checkpoint")
+    return best

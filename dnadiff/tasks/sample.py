@@ -1,0 +1,62 @@
+"""`dnadiff sample`: sequences from a trained model as FASTA."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from Bio.Seq import Seq
+from Bio.SeqIO import write as write_fasta
+from Bio.SeqRecord import SeqRecord
+
+from dnadiff import checkpoint, config, dna
+from dnadiff.files import unfinished
+from dnadiff.inference.sample import sample
+from dnadiff.model import DiffusionModel
+from dnadiff.run import find_checkpoint
+from dnadiff.tasks.progress import progress_bar
+from dnadiff.tasks.settings import SampleSettings
+
+
+def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> SampleSettings:
+    """Sampling settings: the defaults, changed by words and flags."""
+    find_checkpoint(run)
+    return config.resolve(SampleSettings, None, words, **flags)
+
+
+def run(settings: SampleSettings, path: Path, out: str) -> None:
+    """Draw and write; `-` writes to standard output."""
+    folder = find_checkpoint(path)
+    records = as_records(draw(checkpoint.load(folder), settings), settings, source=folder)
+    if out == "-":
+        write_fasta(records, sys.stdout, "fasta")
+        return
+    with unfinished(Path(out)) as temporary:
+        write_fasta(records, temporary, "fasta")
+
+
+def dry_run(settings: SampleSettings, path: Path) -> str:
+    """What `run` would draw."""
+    return f"{find_checkpoint(path)}: {settings.n} sequences of {settings.length} bases, {settings.sampler!r}"
+
+
+def draw(model: DiffusionModel, settings: SampleSettings) -> np.ndarray:
+    """(n, length) uint8 tokens, with a progress bar on a terminal."""
+    batches = -(-settings.n // settings.batch_size)
+    with progress_bar("sampling", batches * settings.sampler.steps) as advance:
+        return sample(
+            model, settings.n, settings.length, settings.sampler,
+            seed=settings.seed, batch_size=settings.batch_size, progress=advance,
+        )  # fmt: skip
+
+
+def as_records(tokens: np.ndarray, settings: SampleSettings, *, source: Path) -> list[SeqRecord]:
+    """FASTA records whose headers say where they come from."""
+    sampler = " ".join(f"{name}={value}" for name, value in settings.sampler.model_dump().items())
+    about = f"model={source.name} {sampler} seed={settings.seed} batch={settings.batch_size}"
+    return [
+        SeqRecord(Seq(dna.decode(row)), id=f"sample_{number + 1}", description=about) for number, row in enumerate(tokens)
+    ]

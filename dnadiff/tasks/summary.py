@@ -1,0 +1,94 @@
+"""The end of a run: the figure with its baselines, samples, how real they look, and pictures of both."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+from Bio.SeqIO import write as write_fasta
+
+from dnadiff import checkpoint
+from dnadiff.data.genome import GenomeSplits, WindowSet
+from dnadiff.files import unfinished, write_text
+from dnadiff.inference.estimate import Estimate
+from dnadiff.report.kmers import ExcessJS, excess_js, gc_content, kmer_spectrum, shuffle_bases
+from dnadiff.report.plots import draw_spectra, draw_training
+from dnadiff.rng import Stream, numpy_generator
+from dnadiff.run import RunFolder
+from dnadiff.tasks import baselines
+from dnadiff.tasks.evaluate import describe, score
+from dnadiff.tasks.sample import as_records, draw
+from dnadiff.tasks.settings import TrainConfig
+from dnadiff.training.metrics import read_metrics
+
+log = logging.getLogger("dnadiff")
+K = 4
+
+
+def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> None:
+    """Write results.json, samples.fa and plots/, and say how good the model is."""
+    best = folder.best()
+    assert best is not None
+    model = checkpoint.load(best)
+    test = score(model, getattr(data, settings.evaluate.split), settings.evaluate, seed=settings.train.seed)
+    levels = baselines.measure(settings, data)
+    bits = test.bits_per_base
+    draw_training(
+        folder.path / "plots" / "training.png", read_metrics(folder.metrics),
+        lines=levels.lines(), band=levels.source, test=(bits.value, bits.low, bits.high),
+    )  # fmt: skip
+    results = {"checkpoint": best.name, "split": settings.evaluate.split, **_as_numbers(test), **levels._asdict()}
+    log.info("%s: %s", settings.evaluate.split, describe(test))
+    log.info(_verdict(test, levels))
+    if settings.sample.n:
+        tokens = draw(model, settings.sample)
+        with unfinished(folder.path / "samples.fa") as temporary:
+            write_fasta(as_records(tokens, settings.sample, source=best), temporary, "fasta")
+        realism = _compare(tokens, data, settings, folder)
+        results["samples"] = {"n": len(tokens), "length": settings.sample.length, "k": K, **realism._asdict()}
+        log.info(
+            "samples: %d-mer distance to real %.4f, real to real %.4f, shuffled %.4f: %.0f %% of a shuffled genome's excess",
+            K, realism.samples, realism.floor, realism.shuffled, 100 * realism.ratio,
+        )  # fmt: skip
+    write_text(folder.path / "results.json", json.dumps(results, indent=2))
+    log.info("results in %s: results.json, samples.fa, plots/", folder.path)
+
+
+def _as_numbers(test: Estimate) -> dict[str, object]:
+    return {
+        "nats": test.nats._asdict(), "bits_per_base": test.bits_per_base._asdict(),
+        "perplexity": test.perplexity._asdict(), "monte_carlo_half_width_nats": test.monte_carlo,
+        "windows_half_width_nats": test.windows, "n_windows": test.n_windows, "n_scored": test.n_scored,
+        "n_sweeps": test.n_sweeps,
+    }  # fmt: skip
+
+
+def _verdict(test: Estimate, levels: baselines.Baselines) -> str:
+    """One line that says how good the figure is, and whether it can be true."""
+    bits = test.bits_per_base
+    beaten = [order for order, level in enumerate(levels.markov) if bits.high < level]
+    against = f"below Markov orders {', '.join(map(str, beaten))}" if beaten else "above every Markov order tried"
+    text = f"{bits.value:.3f} bits per base; {against} (best, order {levels.chosen_order}: {levels.markov[levels.chosen_order]:.3f})"
+    if levels.source is None:
+        return text
+    lower, upper = levels.source
+    if bits.high < lower:
+        return f"{text}; BELOW the entropy of the toy's source given its latents ({lower:.3f}): that is a leak"
+    return f"{text}; the toy's source has between {lower:.3f} and {upper:.3f}"
+
+
+def _compare(tokens: np.ndarray, data: GenomeSplits, settings: TrainConfig, folder: RunFolder) -> ExcessJS:
+    """k-mers and GC of samples against real windows of the scored split."""
+    windows: WindowSet = getattr(data, settings.evaluate.split)
+    real = [row[: settings.sample.length] for row in windows.rows(np.arange(len(windows)), epoch=None)]
+    generator = numpy_generator(settings.train.seed, Stream.BOOTSTRAP, 1)
+    realism = excess_js(list(tokens), real, generator, k=K)
+    chosen = [real[i] for i in generator.permutation(len(real))[: len(tokens)]]
+    spectra = {
+        "real": kmer_spectrum(chosen, K), "samples": kmer_spectrum(tokens, K),
+        "shuffled": kmer_spectrum([shuffle_bases(row, generator) for row in chosen], K),
+    }  # fmt: skip
+    gc = {"real": gc_content(chosen), "samples": gc_content(tokens)}
+    draw_spectra(folder.path / "plots" / "kmers.png", spectra, gc, n=len(tokens), k=K)
+    return realism

@@ -1,0 +1,131 @@
+"""`dnadiff train` and `dnadiff finetune`: data, model, steps, then the figure, samples and pictures of the result."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dnadiff import checkpoint, config
+from dnadiff.data.genome import GenomeSplits, open_data
+from dnadiff.errors import InputError
+from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.run import RunFolder, find_checkpoint
+from dnadiff.tasks.machine import machine, versions
+from dnadiff.tasks.settings import TrainConfig
+from dnadiff.tasks.summary import summarise
+from dnadiff.training.fit import fit
+from dnadiff.training.steps import StepDataset
+from dnadiff.vocab import DNA
+
+log = logging.getLogger("dnadiff")
+
+
+def run(settings: TrainConfig, out: Path) -> Path:
+    """Train, or go on with what `out` holds, and summarise; returns `out`.
+
+    Raises:
+        InputError: bad settings or data, or `out` holds another run.
+        ResourceError: `out` is in use or cannot be written.
+    """
+    folder = RunFolder(out)
+    data = open_data(settings.data, seed=settings.train.seed)
+    require_windows(data)
+    with folder.locked():
+        folder.claim(config.to_yaml(settings))
+        add_log_file(out / "log.txt")
+        model = build(settings)
+        folder.add_to_manifest(
+            command=sys.argv, versions=versions(), machine=machine(), seed=settings.train.seed, data=data.fingerprint,
+            parameters=model.n_parameters(), assumptions=settings.assumptions,
+            splits=[row._asdict() for row in data.counts()],
+        )  # fmt: skip
+        log.info("%s: %s parameters", type(settings.model).__name__, f"{model.n_parameters():,}")
+        fit(
+            model, data.train, data.valid, folder,
+            optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
+        )  # fmt: skip
+        summarise(settings, data, folder)
+    return out
+
+
+def dry_run(settings: TrainConfig) -> dict[str, Any]:
+    """What `run` would do, from one timed step on real windows; writes nothing but the cache."""
+    data = open_data(settings.data, seed=settings.train.seed)
+    require_windows(data)
+    model = build(settings)
+    steps = StepDataset(data.train, seed=settings.train.seed, batch_size=settings.train.batch_size)
+    rows = min(settings.train.micro_batch or settings.train.batch_size, settings.train.batch_size)
+    memory_before = _peak_memory()
+    seconds = min(_time_of_step(model, steps, step, rows) for step in range(2))
+    seconds *= settings.train.batch_size / rows
+    bases = settings.train.batch_size * settings.data.length
+    return {
+        "parameters": model.n_parameters(),
+        "windows": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+        "steps": settings.train.max_steps,
+        "bases_per_step": bases,
+        "epochs": round(settings.train.max_steps * settings.train.batch_size / len(data.train), 2),
+        "seconds_per_step": round(seconds, 2),
+        "minutes_of_training": round(seconds * settings.train.max_steps / 60, 1),
+        "memory_mib": round((_peak_memory() - memory_before) / 2**20 + 4 * model.n_parameters() * 4 / 2**20),
+    }
+
+
+def build(settings: TrainConfig) -> DiffusionModel:
+    """The model to train: random weights from the seed, or those of `init`.
+
+    Raises:
+        InputError: `init` holds a model of another shape or vocabulary.
+    """
+    torch.manual_seed(settings.train.seed)
+    model_config = ModelConfig(model=settings.model, objective=settings.objective, schedule=settings.schedule)
+    model = DiffusionModel(model_config, DNA)
+    if settings.init != "none":
+        source = find_checkpoint(Path(settings.init).expanduser())
+        checkpoint.verify(source)
+        if checkpoint.read_vocab(source).digest() != DNA.digest():
+            raise InputError(f"{source}: has another vocabulary than DNA's; start from a model of DNA, or --init none")
+        checkpoint.load_tensors(model, checkpoint.read_tensors(source / checkpoint.WEIGHTS), where=str(source))
+    return model
+
+
+def require_windows(data: GenomeSplits) -> None:
+    """Every split must hold something to train on, to choose by, and to report."""
+    empty = [name for name in ("train", "valid", "test") if not len(getattr(data, name))]
+    if empty:
+        raise InputError(
+            f"{data.genome.path}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
+            "then change data.split, data.length or data.max_n"
+        )
+
+
+def add_log_file(path: Path) -> None:
+    """Copy what the package says to a file as well."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+
+
+def _time_of_step(model: DiffusionModel, steps: StepDataset, step: int, rows: int) -> float:
+    batch, noise = steps[step].rows(0, rows)
+    began = time.monotonic()
+    model.loss(batch, noise).nats.sum().backward()  # type: ignore[no-untyped-call]
+    return time.monotonic() - began
+
+
+def _peak_memory() -> int:
+    """Bytes; Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def describe(plan: dict[str, Any]) -> str:
+    """A plan as text."""
+    return json.dumps(plan, indent=2)

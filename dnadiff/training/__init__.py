@@ -1,0 +1,1 @@
+"""Training on Lightning: data by step, one module that steps, callbacks, checkpoints."""

@@ -1,0 +1,146 @@
+"""What happens between steps: validation, metrics.csv, progress, checkpoints, and stopping.
+
+Validation runs here and not in Lightning's own loop, before the checkpoint of the same step: what a resumed run sees
+is then exactly what the interrupted one saw, early stopping included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from torch import Tensor
+
+from dnadiff.batch import Batch
+from dnadiff.diffusion.bound import bound_nats
+from dnadiff.errors import DivergedError, InterruptedRun
+from dnadiff.training.metrics import Metrics
+from dnadiff.training.lit import LitDiffusion, StepResult
+from dnadiff.run import RunFolder
+from dnadiff.training.settings import TrainSettings
+from dnadiff.training.steps import StepBatch
+
+
+class Validate(Callback):
+    """Bits per base on fixed windows with fixed masks, every so many steps; stops a run that no longer improves."""
+
+    def __init__(self, batches: list[tuple[Batch, Tensor]], settings: TrainSettings, ema: EMAWeightAveraging | None):
+        self._batches, self._settings, self._ema = batches, settings, ema
+        self.latest: float | None = None
+        self._best, self._waited = math.inf, 0
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.latest = None
+        if not _is_due(trainer, self._settings.validate_every):
+            return
+        assert isinstance(pl_module, LitDiffusion)
+        with self._averaged(trainer, pl_module):
+            self.latest = self._bits_per_base(trainer, pl_module)
+        self._waited = 0 if self.latest < self._best else self._waited + 1
+        self._best = min(self._best, self.latest)
+        if self._settings.patience is not None and self._waited >= self._settings.patience:
+            trainer.should_stop = True
+
+    @contextmanager
+    def _averaged(self, trainer: Trainer, module: LitDiffusion) -> Iterator[None]:
+        """Evaluation mode and averaged weights inside the block, what was there before afterwards."""
+        module.eval()
+        if self._ema is not None:
+            self._ema.on_validation_epoch_start(trainer, module)
+        try:
+            yield
+        finally:
+            if self._ema is not None:
+                self._ema.on_validation_epoch_end(trainer, module)
+            module.train()
+
+    def _bits_per_base(self, trainer: Trainer, module: LitDiffusion) -> float:
+        nats, n_scored = 0.0, 0
+        with trainer.precision_plugin.forward_context():
+            for batch, hidden in self._batches:
+                batch = batch.to(module.device)
+                scored = module.model.vocab.is_letter(batch.tokens)
+                row_nats = bound_nats(module.model.denoiser(), batch, hidden.to(module.device), module.model.vocab)
+                nats, n_scored = nats + float(row_nats.sum()), n_scored + int(scored.sum())
+        return nats / max(1, n_scored) / math.log(2)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best, "waited": self._waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._best, self._waited = state_dict["best"], state_dict["waited"]
+
+
+class Report(Callback):
+    """Writes metrics.csv, shows progress, and stops a run whose loss is no longer a number."""
+
+    def __init__(self, metrics: Metrics, settings: TrainSettings, validate: Validate) -> None:
+        self._metrics, self._settings, self._validate = metrics, settings, validate
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._metrics.start(trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: StepBatch, *_: Any
+    ) -> None:
+        result: StepResult = outputs["result"]
+        self._metrics.count(batch.batch.tokens.numel() * trainer.world_size)
+        due = _is_due(trainer, self._settings.log_every) or self._validate.latest is not None
+        if not due:
+            return
+        bits = float(result.nats) / max(1, int(result.n_scored)) / math.log(2)
+        if not (math.isfinite(bits) and math.isfinite(float(result.grad_norm))):
+            raise DivergedError(_describe_divergence(trainer, batch, bits))
+        self._metrics.write(
+            step=trainer.global_step,
+            train_bits=bits,
+            valid_bits=self._validate.latest,
+            lr=trainer.optimizers[0].param_groups[0]["lr"],
+            grad_norm=float(result.grad_norm),
+        )
+
+    def on_exception(self, *_: Any) -> None:
+        self._metrics.stop()
+
+    def on_train_end(self, *_: Any) -> None:
+        self._metrics.stop()
+
+
+class SaveCheckpoints(Checkpoint):
+    """Saves every so many steps, at every validation, and at the end; runs last, after all state is up to date."""
+
+    def __init__(self, run: RunFolder, settings: TrainSettings, validate: Validate) -> None:
+        self._run, self._settings, self._validate = run, settings, validate
+        self._stop_requested = False
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if (
+            _is_due(trainer, self._settings.checkpoint_every)
+            or self._validate.latest is not None
+            or self._stop_requested
+        ):
+            trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
+            self._run.prune(self._settings.keep)
+        if self._stop_requested:
+            raise InterruptedRun(f"interrupted at step {trainer.global_step}; the same command goes on from there")
+
+    def request_stop(self) -> None:
+        """Ask for a checkpoint and an end after the step in progress."""
+        self._stop_requested = True
+
+
+def _is_due(trainer: Trainer, every: int) -> bool:
+    return trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps
+
+
+def _describe_divergence(trainer: Trainer, batch: StepBatch, bits: float) -> str:
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    return (
+        f"step {trainer.global_step}: the loss is {bits} bits per base at learning rate {rate:.2g}, windows "
+        f"{batch.indices.tolist()[:16]}; the last checkpoint is kept: lower optim.lr or optim.clip and start a new run"
+    )

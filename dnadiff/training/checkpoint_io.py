@@ -1,0 +1,55 @@
+"""Lightning's checkpoints in our own folders: weights as safetensors, the rest as primitives and tensors.
+
+Lightning's own saving is one pickle without fsync, written through TMPDIR; this one is atomic, checked and data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from dnadiff import checkpoint
+from dnadiff.model import ModelConfig
+from dnadiff.vocab import Vocab
+
+RAW = "raw_weights.safetensors"
+_PREFIX = "model."  # the module holds the model under this name
+
+
+class FolderCheckpointIO(CheckpointIO):
+    """Saves and loads what Lightning gathers, as a checkpoint folder that `dnadiff.load` reads as well."""
+
+    def __init__(self, config: ModelConfig, vocab: Vocab, facts: Callable[[], dict[str, Any]]) -> None:
+        self._config, self._vocab, self._facts = config, vocab, facts
+
+    def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        rest = dict(checkpoint_)
+        tensors = {checkpoint.WEIGHTS: _without_prefix(rest.pop("state_dict"))}
+        if "current_model_state" in rest:  # with a moving average, `state_dict` is the average
+            tensors[RAW] = _without_prefix(rest.pop("current_model_state"))
+        about = {"step": rest["global_step"], **self._facts()}
+        checkpoint.write(Path(path), self._config, self._vocab, tensors, about=about, training=rest)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        folder = Path(path)
+        checkpoint.verify(folder)
+        loaded: dict[str, Any] = torch.load(folder / checkpoint.TRAINING, map_location="cpu", weights_only=True)
+        loaded["state_dict"] = _with_prefix(checkpoint.read_tensors(folder / checkpoint.WEIGHTS))
+        if (folder / RAW).is_file():
+            loaded["current_model_state"] = _with_prefix(checkpoint.read_tensors(folder / RAW))
+        return loaded
+
+    def remove_checkpoint(self, path: Any) -> None:
+        raise AssertionError("RunFolder.prune removes checkpoints")
+
+
+def _without_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+
+
+def _with_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {_PREFIX + name: tensor for name, tensor in state.items()}

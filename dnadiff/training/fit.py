@@ -1,0 +1,115 @@
+"""Fit a model: put data, module, callbacks and checkpoints together and let Lightning run them."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+
+from dnadiff import checkpoint
+from dnadiff.errors import InputError
+from dnadiff.model import DiffusionModel
+from dnadiff.training.callbacks import Report, SaveCheckpoints, Validate
+from dnadiff.training.checkpoint_io import FolderCheckpointIO
+from dnadiff.training.lit import LitDiffusion
+from dnadiff.training.metrics import Metrics
+from dnadiff.run import RunFolder
+from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
+
+log = logging.getLogger("dnadiff")
+_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def fit(
+    model: DiffusionModel,
+    train_rows: Rows,
+    valid_rows: Rows,
+    run: RunFolder,
+    *,
+    optim: OptimSettings,
+    train: TrainSettings,
+    data_fingerprint: str,
+) -> None:
+    """Train until `train.max_steps`, resuming from the newest intact checkpoint of the run.
+
+    Raises:
+        InputError: the run was begun on other data.
+        DivergedError: the loss is no longer a number; the last checkpoint stays.
+        InterruptedRun: the user stopped the run; a checkpoint was saved.
+    """
+    resume = run.newest()
+    start = _resume_step(resume, data_fingerprint) if resume else 0
+    batches = validation_batches(
+        valid_rows, model.vocab, seed=train.seed, n_windows=train.valid_windows, batch_size=train.batch_size
+    )
+    ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
+    validate = Validate(batches, train, ema)
+    save = SaveCheckpoints(run, train, validate)
+    metrics = Metrics(run.metrics, max_steps=train.max_steps)
+    callbacks: list[Callback] = [*([ema] if ema else []), validate, Report(metrics, train, validate), save]
+    trainer = Trainer(
+        max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
+        callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
+        plugins=[FolderCheckpointIO(model.config, model.vocab, lambda: {"valid_bits": validate.latest, "data": data_fingerprint})],
+    )  # fmt: skip
+    dataset = StepDataset(
+        train_rows, seed=train.seed, batch_size=train.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+    )
+    loader = StepLoader(dataset, start=start, stop=train.max_steps, workers=train.workers)
+    with _quiet(), _stop_on_signal(save):
+        trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
+    model.eval()
+
+
+def _resume_step(newest: Path, data_fingerprint: str) -> int:
+    """The step that a checkpoint was saved after, if its data are the same."""
+    manifest = checkpoint.verify(newest)
+    if manifest["data"] != data_fingerprint:
+        raise InputError(f"{newest}: was trained on other data than are given now; restore them or choose another --out")
+    log.info("resuming from step %d", manifest["step"])
+    return int(manifest["step"])
+
+
+@contextmanager
+def _stop_on_signal(save: SaveCheckpoints) -> Iterator[None]:
+    """First Ctrl-C or SIGTERM: finish the step, save, stop. Second: stop at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        log.warning("stopping after this step; once more stops at once")
+        save.request_stop()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice about loggers, workers and hardware is not for users of a preset."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

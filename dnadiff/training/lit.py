@@ -1,0 +1,79 @@
+"""The Lightning module: it steps and reports, nothing else.
+
+One call of `training_step` is one optimiser step over all of this rank's rows, in micro-batches. The loss is divided
+by the number of scored letters of the whole global batch, so that neither micro-batches nor ranks change the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from dnadiff.model import DiffusionModel
+from dnadiff.models.decay import decay_groups
+from dnadiff.rng import Stream, numpy_generator
+from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.steps import StepBatch
+
+
+class StepResult(NamedTuple):
+    """What a step reports: tensors on the device, read only when they are logged."""
+
+    nats: Tensor  # () weighted nats summed over the step
+    n_scored: Tensor  # () letters
+    grad_norm: Tensor  # () before clipping
+
+
+class LitDiffusion(LightningModule):
+    """Trains a `DiffusionModel`."""
+
+    def __init__(self, model: DiffusionModel, optim: OptimSettings, train: TrainSettings) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self._optim, self._train = optim, train
+
+    def configure_optimizers(self) -> Any:
+        decay, no_decay = decay_groups(self.model)
+        groups = [{"params": decay, "weight_decay": self._optim.weight_decay}, {"params": no_decay, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self._optim.lr, betas=self._optim.betas, fused=True)
+        factor = self._optim.rate.factor
+        scheduler = LambdaLR(optimizer, lambda step: factor(step, self._train.max_steps))
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def training_step(self, step_batch: StepBatch, _: int) -> dict[str, Any]:
+        self._seed_layers(step_batch.step)
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        n_rows = len(step_batch.batch.tokens)
+        scored = self.model.vocab.is_letter(step_batch.batch.tokens) & step_batch.batch.real
+        n_scored = self._total(scored.sum())
+        nats = torch.zeros((), device=self.device)
+        size = self._train.micro_batch or n_rows
+        for start in range(0, n_rows, size):
+            terms = self.model.loss(*step_batch.rows(start, start + size))
+            total = terms.nats.sum()
+            self.manual_backward(total / n_scored.clamp(min=1) * self.trainer.world_size)
+            nats += total.detach()
+        grad_norm = self._clip()
+        optimizer.step()
+        optimizer.zero_grad()
+        self.lr_schedulers().step()  # type: ignore[union-attr, call-arg]
+        return {"result": StepResult(self._total(nats), n_scored, grad_norm)}
+
+    def _clip(self) -> Tensor:
+        return torch.nn.utils.clip_grad_norm_(self.parameters(), self._optim.clip or math.inf)
+
+    def _total(self, value: Tensor) -> Tensor:
+        return value if self.trainer.world_size == 1 else self.all_gather(value).sum()  # type: ignore[union-attr]
+
+    def _seed_layers(self, step: int) -> None:
+        """Dropout and the like depend on (seed, step, rank), so that a resumed step repeats them."""
+        generator = numpy_generator(self._train.seed, Stream.NOISE, step, 1 + self.global_rank)
+        torch.manual_seed(int(generator.integers(2**62)))

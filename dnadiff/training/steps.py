@@ -1,0 +1,121 @@
+"""Training data by optimiser step: item `s` is the whole batch of step `s` with its noise, a pure function of (seed, s).
+
+So a resumed run needs one integer, workers cannot change the order, and ranks take their rows of the same batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dnadiff.batch import Batch
+from dnadiff.diffusion.bound import hide_random_numbers, spread_fractions
+from dnadiff.diffusion.noise import Noise, draw_noise
+from dnadiff.rng import Stream, epoch_order, numpy_generator
+from dnadiff.vocab import Vocab
+
+
+class Rows(Protocol):
+    """A split of a data set: rows of equal length, addressed by number."""
+
+    length: int
+
+    def __len__(self) -> int: ...
+
+    def rows(self, indices: np.ndarray, *, epoch: int | None) -> np.ndarray:
+        """(n,) -> (n, length) tokens, augmented as epoch `epoch` does; None leaves them as they are."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """What one rank needs for one optimiser step."""
+
+    step: int
+    indices: Tensor  # (batch,) int64, which windows these are
+    batch: Batch
+    noise: Noise
+
+    def rows(self, start: int, stop: int) -> tuple[Batch, Noise]:
+        return self.batch.rows(start, stop), self.noise.rows(start, stop)
+
+    def to(self, device: torch.device) -> StepBatch:
+        return replace(self, batch=self.batch.to(device), noise=Noise(*(part.to(device) for part in self.noise)))
+
+
+class StepDataset(Dataset[StepBatch]):
+    """Batches by step number, in an order that visits every window once per epoch."""
+
+    def __init__(self, rows: Rows, *, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self._rows, self._seed, self._batch_size = rows, seed, batch_size
+        per_rank = batch_size // world_size
+        self._mine = slice(rank * per_rank, (rank + 1) * per_rank)
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, step: int) -> StepBatch:
+        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        noise = draw_noise(numpy_generator(self._seed, Stream.NOISE, step), self._batch_size, self._rows.length)
+        epochs, places = np.divmod(positions[self._mine], len(self._rows))
+        indices = np.empty_like(places)
+        tokens = np.empty((len(places), self._rows.length), dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            indices[here] = self._order(int(epoch))[places[here]]
+            tokens[here] = self._rows.rows(indices[here], epoch=int(epoch))
+        mine = noise.rows(self._mine.start, self._mine.stop)
+        return StepBatch(step, torch.from_numpy(indices), Batch(torch.from_numpy(tokens)), mine)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:  # only the current one is kept: a large genome has millions of windows
+            self._orders = {epoch: epoch_order(self._seed, epoch, len(self._rows))}
+        return self._orders[epoch]
+
+
+class StepSampler(Sampler[int]):
+    """Steps `start` to `stop`; its length counts all of them from zero, as the trainer does."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self._start, self._stop = start, stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._start, self._stop))
+
+    def __len__(self) -> int:
+        return self._stop
+
+
+class StepLoader(DataLoader[StepBatch]):
+    """Reads steps ahead. Its position is where it was told to start, so there is no state to restore."""
+
+    def __init__(self, dataset: StepDataset, *, start: int, stop: int, workers: int) -> None:
+        super().__init__(dataset, batch_size=None, sampler=StepSampler(start, stop), num_workers=workers)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to load: the order is a function of the step."""
+
+
+def validation_batches(
+    rows: Rows, vocab: Vocab, *, seed: int, n_windows: int, batch_size: int
+) -> list[tuple[Batch, Tensor]]:
+    """Evenly spread windows with the positions to hide: the same at every validation, so that figures compare.
+
+    Returns:
+        Pairs of a batch and (batch, length) bool hidden positions.
+    """
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(n_windows, len(rows))).round().astype(np.int64))
+    tokens = torch.from_numpy(rows.rows(chosen, epoch=None).astype(np.int64))
+    scored = vocab.is_letter(tokens).numpy()
+    generator = numpy_generator(seed, Stream.EVALUATE)
+    fractions = spread_fractions(generator, len(tokens))
+    hidden = torch.from_numpy(hide_random_numbers(scored, fractions, generator.random(scored.shape)))
+    starts = range(0, len(tokens), batch_size)
+    return [(Batch(tokens[i : i + batch_size]), hidden[i : i + batch_size]) for i in starts]
