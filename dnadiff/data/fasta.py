@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnadiff.data.cache import cache_folder
 from dnadiff.data.files import find_file
 from dnadiff.data.indexed import Identity, indexed, warn_of_stale_fai
-from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U, Index
+from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U, Index, Ints
 from dnadiff.dna import ENCODE
 from dnadiff.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
+Tokens = NDArray[np.uint8]
 _TABLE = ENCODE.tobytes()
 
 
@@ -79,7 +81,7 @@ class Genome:
         """sha256 of the (unpacked) file."""
         return self.index.sha256
 
-    def tokens(self, contig: str, start: int, end: int) -> np.ndarray:
+    def tokens(self, contig: str, start: int, end: int) -> Tokens:
         """(end - start,) uint8: tokens of bases start to end, 0-based, half-open.
 
         Raises:
@@ -87,10 +89,10 @@ class Genome:
         """
         if contig not in self.numbers:
             raise InputError(f"{self.path}: no contig {contig!r}{nearest(contig, self.contigs)}")
-        row: np.ndarray = self.read(np.array([self.numbers[contig]]), np.array([start]), end - start)[0]
+        row: Tokens = self.read(np.array([self.numbers[contig]]), np.array([start]), end - start)[0]
         return row
 
-    def read(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    def read(self, contigs: Ints, starts: Ints, length: int) -> Tokens:
         """Windows of one length, (n, length) uint8, a copy.
 
         Args:
@@ -109,12 +111,11 @@ class Genome:
         tokens = np.frombuffer(bytearray(text.translate(_TABLE, b"\r\n")), np.uint8)  # through bytearray: writable
         return tokens.reshape(len(starts), length)
 
-    def share_unknown(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    def share_unknown(self, contigs: Ints, starts: Ints, length: int) -> NDArray[np.float64]:
         """(n,) float64: the share of unknown bases in each window, from the index alone."""
-        shares: np.ndarray = self.index.count_unknown(contigs, starts, length) / length
-        return shares
+        return self.index.count_unknown(contigs, starts, length) / length
 
-    def _check_bounds(self, contigs: np.ndarray, starts: np.ndarray, length: int) -> None:
+    def _check_bounds(self, contigs: Ints, starts: Ints, length: int) -> None:
         wrong = (starts < 0) | (starts + length > self.index.lengths[contigs])
         if length > 0 and not wrong.any():
             return

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dnadiff.dna import ENCODE, INVALID, IUPAC
 from dnadiff.errors import InputError
@@ -27,6 +28,7 @@ NEWLINES = "write newlines: `tr '\\r' '\\n' < in.fa > out.fa`"
 SYMBOL_U, SYMBOL_CODE = "U read as T", "IUPAC codes read as N"
 REWRAP = "rewrap it to one line width, for instance `seqkit seq -w 60 in.fa > out.fa`"
 
+Ints = NDArray[np.int64]
 _BASE, _U, _N, _CODE = 0, 1, 2, 3
 _MAGIC = [
     (b"\xef\xbb\xbf", "a UTF-8 byte-order mark; save the file as plain ASCII without it"),
@@ -65,47 +67,41 @@ class Index:
     """
 
     names: tuple[str, ...]
-    lengths: np.ndarray
-    offsets: np.ndarray
-    line_bases: np.ndarray
-    line_bytes: np.ndarray
-    unknown: np.ndarray
+    lengths: Ints
+    offsets: Ints
+    line_bases: Ints
+    line_bytes: Ints
+    unknown: Ints
     symbols: dict[str, int]
     sha256: str
 
     @cached_property
-    def starts(self) -> np.ndarray:
+    def starts(self) -> Ints:
         """(records + 1,) int64: where each record begins when all are laid end to end, and the total."""
-        return np.concatenate([[0], np.cumsum(self.lengths)])
+        return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
 
-    def byte_at(self, records: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    def byte_at(self, records: Ints, positions: Ints) -> Ints:
         """(n,) int64: the byte of each base; positions are 0-based within their record."""
-        line, column = np.divmod(positions, self.line_bases[records])
-        first: np.ndarray = self.offsets[records]
-        return first + line * self.line_bytes[records] + column
+        line_bases = self.line_bases[records]
+        return self.offsets[records] + positions // line_bases * self.line_bytes[records] + positions % line_bases
 
-    def count_unknown(self, records: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    def count_unknown(self, records: Ints, starts: Ints, length: int) -> Ints:
         """(n,) int64: unknown bases in each window start to start + length."""
         begin = self.starts[records] + starts
         return self._unknown_before(begin + length) - self._unknown_before(begin)
 
-    def _unknown_before(self, positions: np.ndarray) -> np.ndarray:
-        run = np.searchsorted(self.unknown[:, 0], positions, side="right") - 1
-        inside = np.minimum(positions, self._run_ends[run + 1]) - self._run_starts[run + 1]
-        return self._unknown_until[run + 1] + inside
+    def _unknown_before(self, positions: Ints) -> Ints:
+        """(n,) int64: linear between the ends of runs, so interpolation is exact."""
+        edges, counts = self._unknown_steps
+        return np.interp(positions, edges, counts).astype(np.int64)
 
     @cached_property
-    def _run_starts(self) -> np.ndarray:
-        return np.concatenate([[0], self.unknown[:, 0]])  # an empty run first, for positions before all runs
-
-    @cached_property
-    def _run_ends(self) -> np.ndarray:
-        return np.concatenate([[0], self.unknown[:, 1]])
-
-    @cached_property
-    def _unknown_until(self) -> np.ndarray:
-        lengths = self._run_ends - self._run_starts
-        return np.cumsum(lengths) - lengths
+    def _unknown_steps(self) -> tuple[Ints, Ints]:
+        """Both (1 + 2 * runs,): the beginning and each start and end of a run, and the unknown bases before it."""
+        lengths = self.unknown[:, 1] - self.unknown[:, 0]
+        until = np.cumsum(lengths)
+        counts = np.column_stack([until - lengths, until])
+        return np.concatenate([[0], self.unknown.ravel()]), np.concatenate([[0], counts.ravel()])
 
 
 def scan(handle: BinaryIO, *, label: str) -> Index:
@@ -156,14 +152,14 @@ def _check_beginning(block: bytes, label: str) -> None:
     raise InputError(f"{label}: line 1: begins with {block[:20]!r}, but a FASTA file begins with '>' and a name")
 
 
-def _stray_return(block: bytes, ends: np.ndarray) -> int:
+def _stray_return(block: bytes, ends: Ints) -> int:
     """The line, from 0 within the block, of the first carriage return without a newline."""
     data = np.frombuffer(block, np.uint8)
     stray = np.flatnonzero((data == ord("\r")) & (np.append(data[1:], 0) != ord("\n")))
     return int(np.searchsorted(ends, stray[0]))
 
 
-def _unlike(name: str, previous: np.ndarray, line: np.ndarray, full: np.ndarray) -> str:
+def _unlike(name: str, previous: Ints, line: Ints, full: Ints) -> str:
     """Why a line does not fit its record; all rows of (bases, bytes of the line end)."""
     if not previous[0]:
         found = "goes on after a blank line"
@@ -178,12 +174,12 @@ def _unlike(name: str, previous: np.ndarray, line: np.ndarray, full: np.ndarray)
 class _Lines(NamedTuple):
     """The complete lines of a block, all (lines,); the first may have begun in an earlier block."""
 
-    begins: np.ndarray  # byte within the block, negative if it began earlier
-    ends: np.ndarray  # byte of its newline
-    bases: np.ndarray  # bytes without the line end
-    end_bytes: np.ndarray  # 1 for a newline, 2 for carriage return and newline
-    header: np.ndarray  # bool
-    before: np.ndarray  # bases of the file up to the end of this line
+    begins: Ints  # byte within the block, negative if it began earlier
+    ends: Ints  # byte of its newline
+    bases: Ints  # bytes without the line end
+    end_bytes: Ints  # 1 for a newline, 2 for carriage return and newline
+    header: NDArray[np.bool_]  # bool
+    before: Ints  # bases of the file up to the end of this line
 
 
 class _Scan:
@@ -198,11 +194,11 @@ class _Scan:
         self.last = (False, 0, 1)  # header, bases, end_bytes of the last complete line
         self.width = np.array([0, 1])  # bases and end_bytes of a full line in the open record
         self.names: list[str] = []
-        self.header_lines: list[np.ndarray] = []
-        self.starts: list[np.ndarray] = []
-        self.offsets: list[np.ndarray] = []
-        self.widths: list[np.ndarray] = []  # (n, 3): record, bases and end_bytes of its first line
-        self.unknown: list[np.ndarray] = []
+        self.header_lines: list[Ints] = []
+        self.starts: list[Ints] = []
+        self.offsets: list[Ints] = []
+        self.widths: list[Ints] = []  # (n, 3): record, bases and end_bytes of its first line
+        self.unknown: list[Ints] = []
         self.symbols = dict.fromkeys([SYMBOL_U, SYMBOL_CODE, "N", "lower case"], 0)
 
     def feed(self, block: bytes) -> None:
@@ -244,10 +240,10 @@ class _Scan:
         return InputError(f"{self.label}: line {self.n_lines + line + 1}: {problem}")
 
     def _lines(self, block: bytes) -> _Lines:
-        data = np.frombuffer(block, np.uint8)
+        data = np.frombuffer(block + b"\0", np.uint8)  # one byte more: a line may begin after the last newline
         ends = np.flatnonzero(data == ord("\n"))
         begins = np.concatenate([[-self.open_bytes], ends + 1])  # one more: the line that this block leaves open
-        header = (begins >= 0) & (np.append(data, 0)[np.maximum(begins, 0)] == ord(">"))
+        header = (begins >= 0) & (data[np.maximum(begins, 0)] == ord(">"))
         crlf = (data[ends - 1] == ord("\r")) & (ends > 0)
         if block.count(b"\r") != np.count_nonzero(crlf):
             raise self._fail(_stray_return(block, ends), f"a carriage return that ends no line; {NEWLINES}")
@@ -294,8 +290,8 @@ class _Scan:
         line = int(np.searchsorted(lines.before, position, side="right"))
         return self._fail(
             line,
-            f"{chr(bases[at])!r} at position {position - starts[record]} (0-based) of {self.names[record]!r} is not a base "
-            "or an IUPAC code; remove gaps, spaces and other symbols, or replace them by N",
+            f"{chr(bases[at])!r} at position {position - starts[record]} (0-based) of {self.names[record]!r} is not a "
+            "base or an IUPAC code; remove gaps, spaces and other symbols, or replace them by N",
         )
 
     def _check_widths(self, lines: _Lines) -> None:
