@@ -1,9 +1,9 @@
 """Masked discrete diffusion language models for DNA.
 
-    import dnadiff
-    model = dnadiff.load("runs/demo")
-    model.sample(10, length=512, seed=0)
-    model.bits_per_base(["ACGTACGTTTGACA"]).bits_per_base
+import dnadiff
+model = dnadiff.load("runs/demo")
+model.sample(10, length=512, seed=0)
+model.bits_per_base(["ACGTACGTTTGACA"]).bits_per_base
 """
 
 from importlib import import_module

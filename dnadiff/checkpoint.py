@@ -80,11 +80,15 @@ def verify(folder: Path) -> dict[str, Any]:
         files: dict[str, str] = manifest["sha256"]
         newer = int(manifest["format"]) > FORMAT
     except FileNotFoundError:
-        raise InputError(f"{folder}: not a dnadiff checkpoint (no manifest.json); name a run or checkpoint folder") from None
+        raise InputError(
+            f"{folder}: not a dnadiff checkpoint (no manifest.json); name a run or checkpoint folder"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: damaged; use another checkpoint of the run") from None
     if newer:
-        raise InputError(f"{folder}: written by dnadiff {manifest.get('dnadiff')}, which is newer than this; upgrade dnadiff")
+        raise InputError(
+            f"{folder}: written by dnadiff {manifest.get('dnadiff')}, which is newer than this; upgrade dnadiff"
+        )
     for name, expected in files.items():
         file = folder / name
         if file.parent != folder or not file.is_file() or sha256(file) != expected:

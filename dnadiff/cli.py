@@ -19,11 +19,24 @@ app = typer.Typer(
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="A preset (such as dna/tiny, or a YAML file) and settings (train.max_steps=200).", metavar="[PRESET] [KEY=VALUE]..."),
-]  # fmt: skip
-Ref = Annotated[str | None, typer.Option("--ref", help="Genome as FASTA, plain or gzipped. Default: a toy genome that the package makes.")]
-Bed = Annotated[str | None, typer.Option("--bed", help="BED whose rows are windows, its 4th column the split if it has one.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/NAME. The same command again goes on where it stopped.")]
+    typer.Argument(
+        help="A preset (such as dna/tiny, or a YAML file) and settings (train.max_steps=200).",
+        metavar="[PRESET] [KEY=VALUE]...",
+    ),
+]
+Ref = Annotated[
+    str | None,
+    typer.Option("--ref", help="Genome as FASTA, plain or gzipped. Default: a toy genome that the package makes."),
+]
+Bed = Annotated[
+    str | None, typer.Option("--bed", help="BED whose rows are windows, its 4th column the split if it has one.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Run folder. Default: runs/NAME. The same command again goes on where it stopped."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
 Run = Annotated[Path, typer.Argument(help="Run folder or checkpoint folder.", show_default=False)]
@@ -33,7 +46,9 @@ Run = Annotated[Path, typer.Argument(help="Run folder or checkpoint folder.", sh
 def finetune(
     words: Words = None,
     ref: Ref = None,
-    init: Annotated[str | None, typer.Option("--init", help="Run or checkpoint to start from; none: random weights.")] = None,
+    init: Annotated[
+        str | None, typer.Option("--init", help="Run or checkpoint to start from; none: random weights.")
+    ] = None,
     bed: Bed = None,
     out: Out = None,
     dry_run: DryRun = False,
@@ -41,7 +56,7 @@ def finetune(
 ) -> None:
     """Train a diffusion model on windows of a genome, then evaluate it and sample from it.
 
-    Examples: dnadiff finetune | dnadiff finetune --ref hg38.fa --bed windows.bed | dnadiff finetune dna/hg38 --ref hg38.fa
+    Examples: dnadiff finetune | dnadiff finetune --ref hg38.fa | dnadiff finetune dna/hg38 --ref hg38.fa --bed rows.bed
     """
     default = "dna/toy" if ref is None else "dna/tiny"
     _train("finetune", words, default, out, dry_run, print_config, {"data.ref": ref, "data.windows": bed, "init": init})
@@ -66,7 +81,9 @@ def train(
 @app.command(rich_help_panel="Using a model")
 def evaluate(
     run: Run,
-    words: Annotated[list[str] | None, typer.Argument(help="Settings (data.length=2048).", metavar="[KEY=VALUE]...")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Settings (data.length=2048).", metavar="[KEY=VALUE]...")
+    ] = None,
     ref: Ref = None,
     bed: Bed = None,
     split: Annotated[str | None, typer.Option("--split", help="train, valid or test.")] = None,
@@ -88,7 +105,9 @@ def evaluate(
 @app.command(rich_help_panel="Using a model")
 def sample(
     run: Run,
-    words: Annotated[list[str] | None, typer.Argument(help="Settings (sampler.steps=256).", metavar="[KEY=VALUE]...")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Settings (sampler.steps=256).", metavar="[KEY=VALUE]...")
+    ] = None,
     n: Annotated[int | None, typer.Option("-n", help="Sequences.")] = None,
     length: Annotated[int | None, typer.Option("--length", help="Bases of each.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
@@ -153,14 +172,21 @@ def _train(
     preset, overrides = _split(words, default)
     settings = _resolve(TrainConfig, preset, overrides, flags)
     folder = out or Path("runs") / Path(settings.data.ref or Path(preset).stem).name.split(".")[0]
-    _do(settings, print_config, dry_run and (lambda: task.describe(task.dry_run(settings))), lambda: task.run(settings, folder))
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.describe(task.dry_run(settings))),
+        lambda: task.run(settings, folder),
+    )
 
 
 def _split(words: list[str] | None, default: str) -> tuple[str, list[str]]:
     """The preset, which is a word without `=`, and the settings."""
     named = [word for word in words or [] if "=" not in word]
     if len(named) > 1:
-        raise typer.BadParameter(f"two presets were named ({', '.join(named)}); name one, and write settings as key=value")
+        raise typer.BadParameter(
+            f"two presets were named ({', '.join(named)}); name one, and write settings as key=value"
+        )
     return (named[0] if named else default), [word for word in words or [] if "=" in word]
 
 
@@ -198,13 +224,15 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Print one line; the exit code."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" and not isinstance(error, DnadiffError):
+    if isinstance(error, MemoryError) or (
+        type(error).__name__ == "OutOfMemoryError" and not isinstance(error, DnadiffError)
+    ):
         error = OutOfMemoryError("out of memory; lower train.micro_batch, train.batch_size or data.length")
     elif isinstance(error, OSError):
         error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
     if isinstance(error, DnadiffError):
         typer.echo(f"dnadiff: {error}", err=True)
         return error.exit_code
-    text = f"dnadiff: internal error ({type(error).__name__}: {error}); run it again with --debug and report what it prints"
-    typer.echo(text, err=True)
+    what = f"{type(error).__name__}: {error}"
+    typer.echo(f"dnadiff: internal error ({what}); run it again with --debug and report what it prints", err=True)
     return 1

@@ -40,6 +40,10 @@ class LeakError(DnadiffError):
     exit_code = 5
 
 
+class DivergedError(DnadiffError):
+    """A training loss is no longer a finite number."""
+
+
 class InterruptedRun(DnadiffError):
     """The user stopped the run; what was done is saved."""
 

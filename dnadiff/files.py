@@ -76,4 +76,6 @@ def _explain(error: OSError, path: Path) -> ResourceError:
     if error.errno == errno.ENOSPC:
         free = shutil.disk_usage(path.parent).free
         return ResourceError(f"{path}: the disk is full ({free:,} bytes free); make room or choose another folder")
-    return ResourceError(f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to")
+    return ResourceError(
+        f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to"
+    )

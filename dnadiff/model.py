@@ -1,4 +1,4 @@
-"""A diffusion model: a network, the objective that reads its head, the schedule it was trained with, and its letters."""
+"""A diffusion model: a network, the objective that reads its head, the schedule it was trained with, its letters."""
 
 from __future__ import annotations
 

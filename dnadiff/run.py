@@ -1,6 +1,6 @@
 """The folder of a training run: one process at a time, checkpoints by step, the same command resumes.
 
-    config.yaml  manifest.json  metrics.csv  log.txt  samples.fa  plots/  checkpoints/step-00000100/
+config.yaml  manifest.json  metrics.csv  log.txt  samples.fa  plots/  checkpoints/step-00000100/
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise ResourceError(f"{self.path}: cannot be a run folder ({error.strerror}); choose another --out") from None
+            raise ResourceError(
+                f"{self.path}: cannot be a run folder ({error.strerror}); choose another --out"
+            ) from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +86,9 @@ class RunFolder:
         changed = sorted(set(before.splitlines()) ^ set(config_yaml.splitlines()))
         if changed:
             lines = ", ".join(line.strip() for line in changed[:6])
-            raise InputError(f"{self.path}: holds a run with other settings ({lines}); choose another --out or remove it")
+            raise InputError(
+                f"{self.path}: holds a run with other settings ({lines}); choose another --out or remove it"
+            )
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""

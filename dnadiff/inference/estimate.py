@@ -68,7 +68,9 @@ def estimate(nats: np.ndarray, n_scored: np.ndarray, *, generator: np.random.Gen
     """
     total = int(n_scored.sum())
     if total == 0:
-        raise InputError("no base to score: the split holds no window with A, C, G or T; check the split and data.max_n")
+        raise InputError(
+            "no base to score: the split holds no window with A, C, G or T; check the split and data.max_n"
+        )
     sweeps = nats.sum(1) / total
     monte_carlo = _student_half_width(sweeps)
     windows = _block_half_width(nats.mean(0), n_scored, generator)

@@ -57,7 +57,6 @@ def evaluate(
     return estimate(nats, n_scored, generator=numpy_generator(seed, Stream.BOOTSTRAP))
 
 
-
 def _uniforms(seed: int, sweep: int, rows: np.ndarray, length: int) -> np.ndarray:
     """(n, length) in [0, 1), a function of (seed, sweep, row): batches and ranks cannot change a figure."""
     return np.stack([numpy_generator(seed, Stream.EVALUATE, sweep, 1 + int(row)).random(length) for row in rows])

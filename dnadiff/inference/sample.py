@@ -42,7 +42,9 @@ def sample(
             noise = numpy_generator(seed, Stream.SAMPLE, start)
             generator = torch.Generator().manual_seed(int(noise.integers(2**62)))
             schedule = model.config.schedule
-            for state in sampler.sample(model.denoiser(), state, schedule, model.vocab, generator=generator):
+            tokens = state.tokens
+            for after in sampler.sample(model.denoiser(), state, schedule, model.vocab, generator=generator):
+                tokens = after.tokens
                 progress(1)
-            drawn.append(state.tokens.cpu().numpy().astype(np.uint8))
+            drawn.append(tokens.cpu().numpy().astype(np.uint8))
     return np.concatenate(drawn) if drawn else np.empty((0, length), np.uint8)

@@ -44,8 +44,9 @@ def run(settings: TrainConfig, path: Path) -> None:
 def dry_run(settings: TrainConfig, path: Path) -> str:
     """What `run` would score."""
     data = open_data(settings.data, seed=settings.train.seed)
-    n_windows = len(chosen_windows(getattr(data, settings.evaluate.split), settings.evaluate))
-    return f"{find_checkpoint(path)}: {settings.evaluate.sweeps} sweeps over {n_windows:,} windows of {settings.evaluate.split}"
+    how = settings.evaluate
+    n_windows = len(chosen_windows(getattr(data, how.split), how))
+    return f"{find_checkpoint(path)}: {how.sweeps} sweeps over {n_windows:,} windows of {how.split}"
 
 
 def chosen_windows(windows: WindowSet, settings: EvaluateSettings) -> np.ndarray:

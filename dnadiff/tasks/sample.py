@@ -58,5 +58,6 @@ def as_records(tokens: np.ndarray, settings: SampleSettings, *, source: Path) ->
     sampler = " ".join(f"{name}={value}" for name, value in settings.sampler.model_dump().items())
     about = f"model={source.name} {sampler} seed={settings.seed} batch={settings.batch_size}"
     return [
-        SeqRecord(Seq(dna.decode(row)), id=f"sample_{number + 1}", description=about) for number, row in enumerate(tokens)
+        SeqRecord(Seq(dna.decode(row)), id=f"sample_{number + 1}", description=about)
+        for number, row in enumerate(tokens)
     ]

@@ -64,5 +64,7 @@ class TrainConfig(ModelConfig):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.data.jitter >= self.data.length:
-            raise ValueError(f"data.jitter ({self.data.jitter}) must be below data.length ({self.data.length}); lower it")
+            raise ValueError(
+                f"data.jitter ({self.data.jitter}) must be below data.length ({self.data.length}); lower it"
+            )
         return self

@@ -48,8 +48,8 @@ def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> N
         realism = _compare(tokens, data, settings, folder)
         results["samples"] = {"n": len(tokens), "length": settings.sample.length, "k": K, **realism._asdict()}
         log.info(
-            "samples: %d-mer distance to real %.4f, real to real %.4f, shuffled %.4f: %.0f %% of a shuffled genome's excess",
-            K, realism.samples, realism.floor, realism.shuffled, 100 * realism.ratio,
+            "samples: %d-mer distance to real windows %.4f (real to real %.4f, shuffled %.4f)",
+            K, realism.samples, realism.floor, realism.shuffled,
         )  # fmt: skip
     write_text(folder.path / "results.json", json.dumps(results, indent=2))
     log.info("results in %s: results.json, samples.fa, plots/", folder.path)
@@ -69,7 +69,8 @@ def _verdict(test: Estimate, levels: baselines.Baselines) -> str:
     bits = test.bits_per_base
     beaten = [order for order, level in enumerate(levels.markov) if bits.high < level]
     against = f"below Markov orders {', '.join(map(str, beaten))}" if beaten else "above every Markov order tried"
-    text = f"{bits.value:.3f} bits per base; {against} (best, order {levels.chosen_order}: {levels.markov[levels.chosen_order]:.3f})"
+    best = f"order {levels.chosen_order}: {levels.markov[levels.chosen_order]:.3f}"
+    text = f"{bits.value:.3f} bits per base; {against} (best, {best})"
     if levels.source is None:
         return text
     lower, upper = levels.source

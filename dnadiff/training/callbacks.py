@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
 from torch import Tensor
@@ -19,9 +18,9 @@ from torch import Tensor
 from dnadiff.batch import Batch
 from dnadiff.diffusion.bound import bound_nats
 from dnadiff.errors import DivergedError, InterruptedRun
-from dnadiff.training.metrics import Metrics
-from dnadiff.training.lit import LitDiffusion, StepResult
 from dnadiff.run import RunFolder
+from dnadiff.training.lit import LitDiffusion, StepResult
+from dnadiff.training.metrics import Metrics
 from dnadiff.training.settings import TrainSettings
 from dnadiff.training.steps import StepBatch
 

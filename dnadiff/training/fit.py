@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
@@ -16,11 +17,11 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from dnadiff import checkpoint
 from dnadiff.errors import InputError
 from dnadiff.model import DiffusionModel
+from dnadiff.run import RunFolder
 from dnadiff.training.callbacks import Report, SaveCheckpoints, Validate
 from dnadiff.training.checkpoint_io import FolderCheckpointIO
 from dnadiff.training.lit import LitDiffusion
 from dnadiff.training.metrics import Metrics
-from dnadiff.run import RunFolder
 from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
 
@@ -55,14 +56,22 @@ def fit(
     save = SaveCheckpoints(run, train, validate)
     metrics = Metrics(run.metrics, max_steps=train.max_steps)
     callbacks: list[Callback] = [*([ema] if ema else []), validate, Report(metrics, train, validate), save]
+
+    def facts() -> dict[str, Any]:
+        return {"valid_bits": validate.latest, "data": data_fingerprint}
+
     trainer = Trainer(
         max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
         callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
-        plugins=[FolderCheckpointIO(model.config, model.vocab, lambda: {"valid_bits": validate.latest, "data": data_fingerprint})],
+        plugins=[FolderCheckpointIO(model.config, model.vocab, facts)],
     )  # fmt: skip
     dataset = StepDataset(
-        train_rows, seed=train.seed, batch_size=train.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+        train_rows,
+        seed=train.seed,
+        batch_size=train.batch_size,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
     )
     loader = StepLoader(dataset, start=start, stop=train.max_steps, workers=train.workers)
     with _quiet(), _stop_on_signal(save):
@@ -74,7 +83,9 @@ def _resume_step(newest: Path, data_fingerprint: str) -> int:
     """The step that a checkpoint was saved after, if its data are the same."""
     manifest = checkpoint.verify(newest)
     if manifest["data"] != data_fingerprint:
-        raise InputError(f"{newest}: was trained on other data than are given now; restore them or choose another --out")
+        raise InputError(
+            f"{newest}: was trained on other data than are given now; restore them or choose another --out"
+        )
     log.info("resuming from step %d", manifest["step"])
     return int(manifest["step"])
 

@@ -41,7 +41,10 @@ class LitDiffusion(LightningModule):
 
     def configure_optimizers(self) -> Any:
         decay, no_decay = decay_groups(self.model)
-        groups = [{"params": decay, "weight_decay": self._optim.weight_decay}, {"params": no_decay, "weight_decay": 0.0}]
+        groups = [
+            {"params": decay, "weight_decay": self._optim.weight_decay},
+            {"params": no_decay, "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(groups, lr=self._optim.lr, betas=self._optim.betas, fused=True)
         factor = self._optim.rate.factor
         scheduler = LambdaLR(optimizer, lambda step: factor(step, self._train.max_steps))

@@ -48,9 +48,7 @@ class Metrics:
         if self._bar is not None:
             self._bar[0].advance(self._bar[1])
 
-    def write(
-        self, *, step: int, train_bits: float, valid_bits: float | None, lr: float, grad_norm: float
-    ) -> None:
+    def write(self, *, step: int, train_bits: float, valid_bits: float | None, lr: float, grad_norm: float) -> None:
         """Append a row and show it; floats are written with every digit, so that runs can be compared exactly."""
         rate = self._tokens / max(1e-9, time.monotonic() - self._since)
         self._tokens, self._since = 0, time.monotonic()

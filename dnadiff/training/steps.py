@@ -1,4 +1,4 @@
-"""Training data by optimiser step: item `s` is the whole batch of step `s` with its noise, a pure function of (seed, s).
+"""Training data by optimiser step: item `s` is the batch of step `s` with its noise, a pure function of (seed, s).
 
 So a resumed run needs one integer, workers cannot change the order, and ranks take their rows of the same batch.
 """

@@ -41,7 +41,7 @@ class MarkovChain:
         self.step = (3 * torch.rand(4, 4, generator=generator, dtype=torch.float64)).softmax(1)
 
     def log_prob(self, letters: tuple[int, ...]) -> Tensor:
-        steps = zip(letters[:-1], letters[1:], strict=True)
+        steps = itertools.pairwise(letters)
         return self.start[letters[0]].log() + sum(self.step[a, b].log() for a, b in steps)
 
     def sequences(self, length: int) -> list[tuple[int, ...]]:
