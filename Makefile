@@ -27,7 +27,7 @@ lint: $(VENV)/.dev  ## style and formatting
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev  ## static types
-	$(BIN)/mypy dnadiff
+	$(BIN)/mypy dnadiff data_prep
 
 build: $(VENV)/.dev  ## source distribution and wheel, in dist/
 	$(BIN)/python -m build
