@@ -1,0 +1,1 @@
+"""Operations with one public function each: a reference in plain torch that runs anywhere; kernels slot in below it."""

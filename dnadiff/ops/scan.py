@@ -1,0 +1,68 @@
+"""The selective scan of Mamba (Gu & Dao 2023, section 3): a recurrence whose step and maps depend on the input."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dnadiff.errors import InputError, nearest
+from dnadiff.ops.chunked_scan import chunked_scan
+from dnadiff.ops.segments import segment_starts
+
+Implementation = Literal["auto", "torch"]
+
+
+def selective_scan(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    *,
+    D: Tensor | None = None,
+    gate: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    valid: Tensor | None = None,
+    segments: Tensor | None = None,
+    reverse: bool = False,
+    implementation: Implementation = "auto",
+) -> Tensor:
+    """h_t = exp(d_t A) h_(t-1) + d_t B_t x_t and y_t = C_t . h_t + D x_t, times silu(gate_t).
+
+    The step is d_t = softplus(delta_t + delta_bias). Everything is float32, or float64 where x or A is, whatever the
+    autocast.
+
+    Args:
+        x, delta, gate: (batch, length, channels); delta is raw, before bias and softplus.
+        A: (channels, states), negative.
+        B, C: (batch, length, states).
+        D, delta_bias: (channels,).
+        valid: (batch, length) bool; where it is False, d_t is 0 and the state passes unchanged.
+        segments: (batch, length) integers; the state starts anew where the number changes.
+        reverse: run from the last position to the first; outputs stay at their positions.
+        implementation: "torch" is the reference; "auto" the fastest there is.
+
+    Returns:
+        (batch, length, channels) in the type of x.
+
+    Raises:
+        InputError: an implementation that does not exist.
+    """
+    if implementation not in get_args(Implementation):
+        known = get_args(Implementation)
+        raise InputError(f"scan: no implementation {implementation!r}{nearest(implementation, known)}; use {known}")
+    dtype = torch.promote_types(torch.promote_types(x.dtype, A.dtype), torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        inputs = x.to(dtype)
+        raw = delta.to(dtype) if delta_bias is None else delta.to(dtype) + delta_bias.to(dtype)
+        steps = F.softplus(raw) if valid is None else F.softplus(raw) * valid.unsqueeze(-1)
+        restart = None if segments is None else segment_starts(segments, reverse=reverse)
+        y = chunked_scan(inputs, steps, A.to(dtype), B.to(dtype), C.to(dtype), restart=restart, reverse=reverse)
+        if D is not None:
+            y = torch.addcmul(y, inputs, D.to(dtype))
+        if gate is not None:
+            y = y * F.silu(gate.to(dtype))
+    return y.to(x.dtype)
