@@ -83,7 +83,9 @@ class Index:
     def byte_at(self, records: Ints, positions: Ints) -> Ints:
         """(n,) int64: the byte of each base; positions are 0-based within their record."""
         line_bases = self.line_bases[records]
-        return self.offsets[records] + positions // line_bases * self.line_bytes[records] + positions % line_bases
+        lines, columns = positions // line_bases, positions % line_bases
+        place: Ints = self.offsets[records] + lines * self.line_bytes[records] + columns
+        return place
 
     def count_unknown(self, records: Ints, starts: Ints, length: int) -> Ints:
         """(n,) int64: unknown bases in each window start to start + length."""

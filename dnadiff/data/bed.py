@@ -1,0 +1,183 @@
+"""Intervals from BED files: 3 to 12 columns, plain or compressed, 0-based and half-open as everywhere here.
+
+Rows that cannot be meant as they stand are never mended in silence: they are refused together, the first five spelt
+out, or on request skipped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnadiff.data.files import find_file, lines
+from dnadiff.errors import InputError, nearest
+
+log = logging.getLogger(__name__)
+SPLITS = ("train", "valid", "test")
+N_SHOWN = 5
+_SPLIT_NUMBERS = {**{name: number for number, name in enumerate(SPLITS)}, "val": 1, "validation": 1}
+_STRANDS = {"+": 1, "-": -1, ".": 1}
+_ASSEMBLIES = {  # by the length of chromosome 1
+    248956422: "hg38",
+    249250621: "hg19",
+    248387328: "T2T-CHM13",
+    195471971: "mm10",
+    195154279: "mm39",
+}
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Rows of a BED file, in file order; every array (rows,).
+
+    Attributes:
+        contig: int64, number of the contig in the genome's order.
+        start, end: int64, bases.
+        strand: int8, 1 or -1.
+        split: int8, position in `SPLITS`; -1 where the fourth column names none.
+        line: int64, counted from 1.
+    """
+
+    contig: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    strand: NDArray[np.int8]
+    split: NDArray[np.int8]
+    line: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Intervals:
+        """Some of the rows: True in `chosen` (rows,), or those whose positions it lists."""
+        return Intervals(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+
+class _Genome(NamedTuple):
+    names: dict[str, int]  # number of each contig, aliases among them where these are accepted
+    lengths: list[int]
+    aliases: dict[str, str]  # the genome's name by other names of the same contig
+
+
+def read_bed(
+    path: str | Path,
+    contigs: dict[str, int],
+    *,
+    on_bad: Literal["error", "skip"] = "error",
+    rename_contigs: bool = False,
+) -> Intervals:
+    """Read intervals on a genome.
+
+    Args:
+        path: of the file; `~` is expanded.
+        contigs: length of each contig of the genome, in its order.
+        on_bad: whether rows that cannot be used are an error, or are skipped with a counted warning.
+        rename_contigs: accept `chr1` for `1`, `chrM` for `MT`, and the other way round.
+
+    Raises:
+        InputError: bad rows, or no rows at all.
+    """
+    source = find_file(path)
+    genome = _genome(contigs, rename_contigs=rename_contigs)
+    rows: list[tuple[int, ...]] = []
+    shown: list[str] = []
+    n_bad = 0
+    for number, columns in _rows(source):
+        row = _parse(columns, genome)
+        if not isinstance(row, str):
+            rows.append((*row, number))
+            continue
+        n_bad += 1
+        if n_bad <= N_SHOWN:
+            shown.append(f"line {number}: {row}")
+    if n_bad and on_bad == "error":
+        more = f"; {n_bad} bad rows in all" if n_bad > N_SHOWN else ""
+        raise InputError(f"{source}: {'; '.join(shown)}{more}; mend them, or pass on_bad=skip to leave them out")
+    if n_bad:
+        log.warning("%s: %s bad rows skipped, the first at %s", source, f"{n_bad:,}", shown[0])
+    if not rows:
+        raise InputError(f"{source}: no intervals; a row is contig, start and end, separated by tabs")
+    return _columns(rows, source)
+
+
+def _columns(rows: list[tuple[int, ...]], source: Path) -> Intervals:
+    contig, start, end, strand, split, line = np.array(rows, dtype=np.int64).T
+    found = Intervals(contig, start, end, strand.astype(np.int8), split.astype(np.int8), line)
+    order = np.lexsort((end, start, contig))
+    contig, start, end = contig[order], start[order], end[order]
+    same = contig[1:] == contig[:-1]
+    n_double = int(np.count_nonzero(same & (start[1:] == start[:-1]) & (end[1:] == end[:-1])))
+    reach = np.maximum.accumulate(contig * (int(end.max()) + 1) + end)  # the furthest end so far, contig by contig
+    n_overlapping = int(np.count_nonzero(contig[1:] * (int(end.max()) + 1) + start[1:] < reach[:-1]))
+    if n_overlapping:
+        log.warning("%s: %d rows overlap an earlier one, %d of them repeat one", source, n_overlapping, n_double)
+    return found
+
+
+def _genome(contigs: dict[str, int], *, rename_contigs: bool) -> _Genome:
+    aliases = {alias: name for name in contigs for alias in _other_names(name) if alias not in contigs}
+    names = {name: number for number, name in enumerate(contigs)}
+    accepted = {alias: names[name] for alias, name in aliases.items()} if rename_contigs else {}
+    return _Genome({**names, **accepted}, list(contigs.values()), aliases)
+
+
+def _other_names(name: str) -> tuple[str, ...]:
+    """What the other tradition, UCSC's or Ensembl's, calls a contig."""
+    if name in {"M", "MT", "chrM", "chrMT"}:
+        return ("M", "MT", "chrM", "chrMT")
+    return (name.removeprefix("chr"),) if name.startswith("chr") else (f"chr{name}",)
+
+
+def _rows(source: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number, from 1, and fields of each row; comments, track lines and one header row are passed over."""
+    is_first = True
+    for number, line in enumerate(lines(source), start=1):
+        text = line.strip()
+        if not text or text.startswith("#") or text.split(None, 1)[0] in {"track", "browser"}:
+            continue
+        columns = line.split("\t") if "\t" in line else text.split()
+        is_header = is_first and len(columns) >= 3 and "start" in columns[1].lower()
+        is_first = False
+        if not is_header:
+            yield number, columns
+
+
+def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int] | str:
+    """Contig, start, end, strand and split of a row, or what is wrong with it."""
+    if len(columns) < 3:
+        return f"{len(columns)} columns where a row has contig, start and end, separated by tabs"
+    contig, start_text, end_text = columns[0], columns[1].strip(), columns[2].strip()
+    if contig not in genome.names:
+        return _unknown_contig(contig, genome)
+    for name, text in [("start", start_text), ("end", end_text)]:
+        if not (text.isascii() and text.removeprefix("-").isdecimal()):
+            return f"{name} {text!r} is not a whole number in plain digits"
+    start, end = int(start_text), int(end_text)
+    number = genome.names[contig]
+    if start < 0:
+        return f"start {start} is negative; BED counts from 0"
+    if end <= start:
+        return f"end {end} is not beyond start {start}; BED is half-open, so an interval of one base ends at start + 1"
+    if end > genome.lengths[number]:
+        return f"end {end} is beyond {contig}, which has {genome.lengths[number]} bases{_assembly(genome)}"
+    strand = _STRANDS.get(columns[5].strip()) if len(columns) > 5 else 1
+    if strand is None:
+        return f"strand {columns[5]!r} is not one of + - ."
+    return number, start, end, strand, _SPLIT_NUMBERS.get(columns[3].strip(), -1) if len(columns) > 3 else -1
+
+
+def _unknown_contig(contig: str, genome: _Genome) -> str:
+    if contig in genome.aliases:
+        return f"contig {contig!r} is {genome.aliases[contig]!r} in the genome; set data.rename_contigs=true"
+    return f"contig {contig!r} is not in the genome{nearest(contig, genome.names)}"
+
+
+def _assembly(genome: _Genome) -> str:
+    known = [_ASSEMBLIES[length] for length in genome.lengths[:1] if length in _ASSEMBLIES]
+    return f" (is the BED of another assembly? the genome looks like {known[0]})" if known else " (another assembly?)"

@@ -1,0 +1,143 @@
+"""Which bases are trained on, validated on and tested on.
+
+A split gives every base of the genome to one set at most, so windows that lie within one run of a split never share a
+base with another set. By blocks it works for a genome of a single contig.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from dnadiff.config import Settings
+from dnadiff.errors import InputError, nearest
+
+LARGEST_BLOCK_BP = 1_000_000
+SMALLEST_BLOCK_WINDOWS = 4
+
+
+class Auto(Settings):
+    """The BED's fourth column if it names splits; else the toy genome's chromosomes; else blocks."""
+
+    kind: Literal["auto"] = "auto"
+
+
+class ByColumn(Settings):
+    """As the fourth column of the BED says: train, valid (val, validation) or test."""
+
+    kind: Literal["column"] = "column"
+
+
+class ByChromosome(Settings):
+    """Whole contigs."""
+
+    kind: Literal["chromosome"] = "chromosome"
+    valid: tuple[str, ...] = ()
+    """Contigs for validation."""
+    test: tuple[str, ...] = ()
+    """Contigs for testing."""
+    train: tuple[str, ...] | None = None
+    """Contigs for training; null: all others."""
+
+    @model_validator(mode="after")
+    def _check_disjoint(self) -> Self:
+        names = [*self.valid, *self.test, *(self.train or ())]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"contigs in more than one split: {', '.join(twice)}; name each once")
+        return self
+
+
+class ByBlocks(Settings):
+    """Disjoint blocks of equal size, drawn at random over the whole genome."""
+
+    kind: Literal["blocks"] = "blocks"
+    block_bp: int | None = Field(None, gt=0)
+    """Bases in a block; null: a hundredth of the genome, at most a million, at least four windows."""
+    valid: float = Field(0.05, ge=0, lt=1)
+    """Share of blocks for validation; at least one block if it is not 0."""
+    test: float = Field(0.05, ge=0, lt=1)
+    """Share of blocks for testing; at least one block if it is not 0."""
+    seed: int = Field(0, ge=0)
+    """Of the draw; apart from the run's seed, so that runs of all seeds hold out the same bases."""
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid and test take {self.valid + self.test:g} of the blocks; leave some for training")
+        return self
+
+
+Split = Annotated[Auto | ByColumn | ByChromosome | ByBlocks, Field(discriminator="kind")]
+
+
+class Runs(NamedTuple):
+    """The genome cut where its split changes, and at contigs' ends; in order, contigs laid end to end.
+
+    Attributes:
+        start: (runs + 1,) int64, bases from the genome's beginning; the last is the genome's end.
+        split: (runs,) int8, position in `bed.SPLITS`, -1 for none; None where rows name their split themselves.
+    """
+
+    start: NDArray[np.int64]
+    split: NDArray[np.int8] | None
+
+
+def by_column(contigs: dict[str, int]) -> Runs:
+    """Contigs, where rows name their split themselves."""
+    lengths = np.fromiter(contigs.values(), np.int64, len(contigs))
+    return Runs(np.concatenate([[0], np.cumsum(lengths)]), None)
+
+
+def by_chromosome(contigs: dict[str, int], split: ByChromosome) -> Runs:
+    """Raises: InputError: a name that the genome does not have."""
+    check_known([*split.valid, *split.test, *(split.train or ())], contigs, "data.split")
+    others = -1 if split.train is not None else 0
+    number = {name: i for i, names in enumerate([split.train or (), split.valid, split.test]) for name in names}
+    return Runs(by_column(contigs).start, np.array([number.get(name, others) for name in contigs], np.int8))
+
+
+def by_blocks(contigs: dict[str, int], split: ByBlocks, *, length: int) -> Runs:
+    """Blocks are ranked by a hash of (seed, contig, block); the first go to validation, the next to testing.
+
+    Raises:
+        InputError: there are too few blocks.
+    """
+    total = sum(contigs.values())
+    block_bp = split.block_bp or _default_block(total, length)
+    keys = [(name, start) for name, bases in contigs.items() for start in range(0, bases, block_bp)]
+    rank = np.argsort(np.argsort([_hash(split.seed, name, start // block_bp) for name, start in keys], kind="stable"))
+    n_valid, n_test = (max(round(share * len(keys)), int(share > 0)) for share in (split.valid, split.test))
+    if n_valid + n_test >= len(keys):
+        raise InputError(
+            f"data.split: blocks of {block_bp:,} bases cut this genome into {len(keys)}, too few for train, valid and "
+            "test; choose a smaller data.split.block_bp"
+        )
+    drawn = np.where(rank < n_valid, 1, np.where(rank < n_valid + n_test, 2, 0)).astype(np.int8)
+    contig_start = dict(zip(contigs, by_column(contigs).start.tolist(), strict=False))
+    start = np.array([contig_start[name] + start for name, start in keys], np.int64)
+    is_first = np.array([not start for _, start in keys])
+    kept = is_first | np.concatenate([[True], drawn[1:] != drawn[:-1]])  # neighbours of one split are one run
+    return Runs(np.append(start[kept], total), drawn[kept])
+
+
+def check_known(names: Sequence[str], contigs: dict[str, int], where: str) -> None:
+    """Raises: InputError: a name is not among the contigs."""
+    unknown = [f"{name!r}{nearest(name, contigs)}" for name in names if name not in contigs]
+    if unknown:
+        raise InputError(f"{where}: contigs that the genome does not have: {', '.join(unknown)}")
+
+
+def _default_block(total_bp: int, length: int) -> int:
+    wanted = max(min(total_bp // 100, LARGEST_BLOCK_BP), SMALLEST_BLOCK_WINDOWS * length)
+    return wanted // length * length  # whole windows, so that tiling loses none at a border
+
+
+def _hash(seed: int, contig: str, block: int) -> int:
+    digest = hashlib.blake2b(f"{seed}:{contig}:{block}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
