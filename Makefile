@@ -4,6 +4,7 @@ VENV ?= .venv
 OUT ?= runs/demo
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
@@ -37,9 +38,9 @@ clean:  ## remove what building and testing left; the environment and runs/ stay
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	@for python in $(PYTHONS); do \
 	  if $$python $(NEW_ENOUGH) 2>/dev/null; then set -x; exec $$python -m venv $(VENV); fi; \
-	done; echo 'No Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1
+	done; echo 'No Python 3.11 or newer among: $(PYTHONS); name one: make PYTHON=/path/to/python3' >&2; exit 1
 
 # PyTorch's CPU build is a tenth of the default one, which is what a machine with an NVIDIA driver needs.
 $(VENV)/.torch: constraints.txt | $(BIN)/python
