@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnadiff.data.files import find_file, lines
+from dnadiff.data.inputs import find_file, lines
 from dnadiff.errors import InputError, nearest
 
 log = logging.getLogger(__name__)

@@ -1,22 +1,19 @@
-"""The user's cache folder, and files in it that are whole or absent: locked while built, put in place in one step."""
+"""The user's cache folder, and locks for building files in it."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dnadiff.errors import ResourceError
+from dnadiff.files import TEMPORARY
 
 log = logging.getLogger(__name__)
-ORPHAN_AGE_S = 24 * 3600
 
 
 def cache_folder() -> Path:
@@ -70,55 +67,14 @@ def _private_temporary() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold `<path>.lock`, so that several processes build a file once; the kernel frees it when its holder dies.
+    """Hold `<path>.lock`, so that several processes build files that begin with `path` once.
 
-    Only work is saved by the lock: `replacing` alone keeps files whole, so a file system without locks is served too.
+    The kernel frees the lock when its holder dies; what such a one left unfinished is removed. Only work is saved by
+    the lock, as `dnadiff.files.unfinished` keeps files whole by itself, so a file system without locks is served too.
     """
-    with path.with_name(path.name + ".lock").open("ab") as handle:
+    with path.with_name(f"{path.name}.lock").open("ab") as handle:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, synced to disk, if the block ends well; else it is removed.
-
-    Raises:
-        ResourceError: the disk is full.
-    """
-    _sweep_orphans(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise
-        free = shutil.disk_usage(path.parent).free
-        raise ResourceError(
-            f"{path.parent}: no room for {path.name} ({free:,} bytes free); "
-            "free some, or name another cache folder with DNADIFF_CACHE=/path"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sweep_orphans(path: Path) -> None:
-    """Remove what killed builders left; only old files, since without locks a young one may be in use."""
-    for orphan in path.parent.glob(f".{path.name}.*"):
-        with suppress(OSError):
-            if time.time() - orphan.stat().st_mtime > ORPHAN_AGE_S:
+            for orphan in path.parent.glob(f"{TEMPORARY}*-{path.name}.*"):
                 orphan.unlink()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        yield

@@ -29,8 +29,8 @@ from dnadiff.data.splits import (
     by_column,
     check_known,
 )
-from dnadiff.data.windows import Windows, check_disjoint, tile, whole_genome
 from dnadiff.data.window_set import CountRow, WindowSet
+from dnadiff.data.windows import Windows, check_disjoint, tile, whole_genome
 from dnadiff.errors import InputError
 from dnadiff.vocab import DNA, Vocab
 
@@ -163,6 +163,12 @@ def _toy_genome() -> str:
     return str(write_toy_genome(cache_folder()))
 
 
+def _toy_split() -> ByChromosome:
+    from dnadiff.data.toy import TEST, VALID
+
+    return ByChromosome(valid=VALID, test=TEST)
+
+
 def _rows(settings: GenomeData, genome: Genome) -> Intervals:
     bed = settings.windows or settings.regions
     if bed is None:
@@ -180,9 +186,8 @@ def _choose(settings: GenomeData, genome: Genome, rows: Intervals) -> Chosen:
     if isinstance(split, Auto):
         if (rows.split >= 0).any():
             split = ByColumn()
-        elif settings.ref is None and len(genome.contigs) >= 3:
-            *_, valid, test = genome.contigs
-            split = ByChromosome(valid=(valid,), test=(test,))
+        elif settings.ref is None:
+            split = _toy_split()
         else:
             split = ByBlocks()
     if isinstance(split, ByColumn) and (rows.split < 0).any():

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dnadiff.data.cache import locked, replacing, writable_folder
-from dnadiff.data.files import is_gzip, unpack
+from dnadiff.data.cache import locked, writable_folder
+from dnadiff.data.inputs import is_gzip, unpack
 from dnadiff.data.scan import Index, scan
 from dnadiff.errors import InputError
+from dnadiff.files import unfinished
 
 log = logging.getLogger(__name__)
 FORMAT = "dnadiff genome index 1"
@@ -75,7 +76,7 @@ def _build(stem: Path, source: Path) -> tuple[Path, Identity, Index]:
     started, before, plain = time.time_ns(), Identity.of(source), source
     if is_gzip(source):
         plain = stem.with_suffix(".fa")
-        with replacing(plain) as temporary:
+        with unfinished(plain) as temporary:
             unpack(source, temporary)
             index = _scan(temporary, label=str(source))
         log.info("%s: compressed; kept as %s (%s bytes)", source, plain, f"{plain.stat().st_size:,}")
@@ -99,7 +100,7 @@ def _save(stem: Path, index: Index, **known: Any) -> None:
     packed = io.BytesIO()
     np.savez(packed, facts=np.array(json.dumps(facts)), **{name: getattr(index, name) for name in _ARRAYS})
     content = packed.getvalue()
-    with replacing(stem.with_suffix(".index")) as temporary:
+    with unfinished(stem.with_suffix(".index")) as temporary:
         temporary.write_bytes(hashlib.sha256(content).digest() + content)
 
 

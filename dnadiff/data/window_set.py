@@ -23,13 +23,13 @@ _C, _G = DNA.letters[1:3]
 
 
 class CountRow(NamedTuple):
-    """One line of the table of counts; `gc` is the share of G and C among known bases."""
+    """One line of the table of counts; `n_share` is the share of unknown bases, `gc` the share of G and C among known bases."""
 
     split: str
     contig: str
     windows: int
     bases: int
-    share_unknown: float
+    n_share: float
     gc: float
 
 
