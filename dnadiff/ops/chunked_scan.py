@@ -1,8 +1,8 @@
 """The recurrence h_t = exp(delta_t A) h_(t-1) + delta_t B_t x_t, y_t = C_t . h_t, in plain torch, with its gradient.
 
 A loop under autograd stores every state, and one that indexes its inputs costs O(length^2) to train. Here time is cut
-into chunks whose buffers stay in cache. All but the recurrence itself is done for a whole chunk at once; only the states
-at chunk borders are kept, and the backward pass recomputes the others.
+into chunks whose buffers stay in cache. All but the recurrence itself is done for a whole chunk at once; only states at
+chunk borders are kept, and the backward pass recomputes the others.
 
 Legend: t steps of a chunk, b batch, n states, c channels. Buffers are (t, b, n, c): channels innermost, so that each
 operation runs along them, and a step is one contiguous slice.
@@ -167,8 +167,8 @@ def _buffers(x: Tensor, A: Tensor, plan: list[tuple[slice, list[slice]]], count:
 
 
 def _take_inputs(*inputs: Tensor, restart: Tensor | None, at: tuple[slice, slice], reverse: bool) -> _Inputs:
-    parts = (_take(tensor, at=at, reverse=reverse) for tensor in inputs)
-    return _Inputs(*parts, restart=None if restart is None else _take(restart, at=at, reverse=reverse))
+    x, delta, B, C = (_take(tensor, at=at, reverse=reverse) for tensor in inputs)
+    return _Inputs(x, delta, B, C, None if restart is None else _take(restart, at=at, reverse=reverse))
 
 
 def _take(tensor: Tensor, *, at: tuple[slice, slice], reverse: bool) -> Tensor:

@@ -1,0 +1,14 @@
+"""Backbones with their heads; `Backbone` is the whole list of what exists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from dnadiff.models.caduceus import Caduceus
+from dnadiff.models.mamba import Mamba
+
+__all__ = ["Backbone", "Caduceus", "Mamba"]
+
+Backbone = Annotated[Caduceus | Mamba, Field(discriminator="kind")]

@@ -1,0 +1,142 @@
+"""Mamba (Gu & Dao 2023): a selective state space layer between two projections; here also the causal network of it.
+
+Initialised as published, from torch's global generator under the caller's seed. Names of settings follow this package;
+the published names of weights are in `published`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from dnadiff.config import Settings
+from dnadiff.models.stack import Block, RMSNorm, SingleStrand
+from dnadiff.ops.conv import causal_conv
+from dnadiff.ops.scan import selective_scan
+from dnadiff.vocab import Vocab
+
+DELTA_RANGE = (1e-3, 1e-1)  # of softplus(bias) at initialisation, log-uniform
+DELTA_FLOOR = 1e-4
+
+
+class MambaSizes(Settings):
+    """What every network of Mamba layers has to be told."""
+
+    width: int = Field(128, gt=0)
+    """Channels of the stream between layers."""
+    n_layers: int = Field(4, gt=0)
+    """Number of layers."""
+    n_states: int = Field(16, gt=0)
+    """States per inner channel."""
+    expand: int = Field(2, gt=0)
+    """Inner channels per channel of the stream."""
+    conv_width: int = Field(4, gt=0)
+    """Taps of the convolution."""
+    dt_rank: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Rank of the map to step sizes; auto: width / 16, rounded up."""
+    residual_in_fp32: bool = False
+    """Keep the stream in float32 when the weights are of a smaller type."""
+    norm_eps: float = Field(1e-5, gt=0)
+    """Added to the mean square in every norm."""
+    tie_embeddings: bool = True
+    """The head uses the embedding's rows."""
+
+    @property
+    def n_inner(self) -> int:
+        return self.expand * self.width
+
+    @property
+    def rank(self) -> int:
+        """`dt_rank` as a number."""
+        return math.ceil(self.width / 16) if self.dt_rank == "auto" else self.dt_rank
+
+
+class Mamba(MambaSizes):
+    """A causal network: what comes out at a position depends on tokens up to it."""
+
+    kind: Literal["mamba"] = "mamba"
+
+    def build(self, vocab: Vocab) -> SingleStrand:
+        """A freshly initialised network, from torch's global generator."""
+        blocks = [Block(RMSNorm(self.width, self.norm_eps), MambaMixer(self)) for _ in range(self.n_layers)]
+        return SingleStrand(vocab, blocks, self)
+
+
+class SelectiveState(nn.Module):
+    """What a Mamba layer does in one direction between its two projections: convolution, then scan."""
+
+    def __init__(self, sizes: MambaSizes) -> None:
+        super().__init__()
+        inner, bound = sizes.n_inner, sizes.conv_width**-0.5
+        self.splits = (sizes.rank, sizes.n_states, sizes.n_states)
+        self.conv_weight = nn.Parameter(torch.empty(inner, sizes.conv_width).uniform_(-bound, bound))
+        self.conv_bias = nn.Parameter(torch.empty(inner).uniform_(-bound, bound))
+        self.x_proj = nn.Linear(inner, sum(self.splits), bias=False)
+        self.dt_weight = nn.Parameter(torch.empty(inner, sizes.rank).uniform_(-1, 1) * sizes.rank**-0.5)
+        self.dt_bias = nn.Parameter(_initial_delta_bias(inner))
+        self.A_log = nn.Parameter(torch.arange(1.0, sizes.n_states + 1).log().repeat(inner, 1))
+        self.D = nn.Parameter(torch.ones(inner))
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        gate: Tensor | None,
+        valid: Tensor | None,
+        segments: Tensor | None,
+        reverse: bool = False,
+    ) -> Tensor:
+        """(batch, length, inner) -> (batch, length, inner), times silu(gate) where there is one."""
+        x = causal_conv(x, self.conv_weight, self.conv_bias, valid=valid, segments=segments, reverse=reverse)
+        dt, B, C = self.x_proj(x).split(self.splits, dim=-1)
+        return selective_scan(
+            x,
+            F.linear(dt, self.dt_weight),
+            -self.A_log.to(torch.promote_types(self.A_log.dtype, torch.float32)).exp(),
+            B,
+            C,
+            D=self.D,
+            gate=gate,
+            delta_bias=self.dt_bias,
+            valid=valid,
+            segments=segments,
+            reverse=reverse,
+        )
+
+
+class MambaMixer(nn.Module):
+    """A Mamba layer of one direction."""
+
+    def __init__(self, sizes: MambaSizes) -> None:
+        super().__init__()
+        self.in_proj = nn.Linear(sizes.width, 2 * sizes.n_inner, bias=False)
+        self.state = SelectiveState(sizes)
+        self.out_proj = residual_projection(sizes)
+
+    def forward(
+        self, hidden: Tensor, *, valid: Tensor | None, segments: Tensor | None, reverse: bool = False
+    ) -> Tensor:
+        """(batch, length, width) -> (batch, length, width)."""
+        x, gate = self.in_proj(hidden).chunk(2, dim=-1)
+        y: Tensor = self.out_proj(self.state(x, gate=gate, valid=valid, segments=segments, reverse=reverse))
+        return y
+
+
+def residual_projection(sizes: MambaSizes) -> nn.Linear:
+    """The projection back to the stream; smaller the more layers add to it (GPT-2's rule)."""
+    linear = nn.Linear(sizes.n_inner, sizes.width, bias=False)
+    with torch.no_grad():
+        linear.weight /= math.sqrt(sizes.n_layers)
+    return linear
+
+
+def _initial_delta_bias(n: int) -> Tensor:
+    """(n,) such that softplus of it is log-uniform in `DELTA_RANGE`."""
+    low, high = (math.log(bound) for bound in DELTA_RANGE)
+    delta = torch.empty(n).uniform_(low, high).exp().clamp(min=DELTA_FLOOR)
+    return delta + torch.log(-torch.expm1(-delta))  # the inverse of softplus

@@ -1,0 +1,106 @@
+"""A stack of residual layers between an embedding and a head: one strand, read as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dnadiff.ops.norm import rms_norm
+from dnadiff.vocab import Vocab
+
+EMBEDDING_STD = 0.02
+
+
+class Sizes(Protocol):
+    """The settings of a stack."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def norm_eps(self) -> float: ...
+    @property
+    def residual_in_fp32(self) -> bool: ...
+    @property
+    def tie_embeddings(self) -> bool: ...
+
+
+class RMSNorm(nn.Module):
+    """`rms_norm` with its weight, which also gives the type of the result."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, eps=self.eps).to(self.weight.dtype)
+
+
+class Block(nn.Module):
+    """stream + mixer(norm(stream))."""
+
+    def __init__(self, norm: RMSNorm, mixer: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+        self.mixer = mixer
+
+    def forward(self, stream: Tensor, *, valid: Tensor | None, segments: Tensor | None) -> Tensor:
+        """(batch, length, width) -> (batch, length, width)."""
+        mixed: Tensor = self.mixer(self.norm(stream), valid=valid, segments=segments)
+        return stream + mixed
+
+
+class SingleStrand(nn.Module):
+    """Embedding, blocks, norm and head; a `dnadiff.network.Network`."""
+
+    time_conditioned = False
+    head: nn.Parameter | None
+
+    def __init__(self, vocab: Vocab, blocks: Iterable[Block], sizes: Sizes) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(vocab.size, sizes.width) * EMBEDDING_STD)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = RMSNorm(sizes.width, sizes.norm_eps)
+        head = None if sizes.tie_embeddings else nn.Parameter(nn.Linear(sizes.width, vocab.size, bias=False).weight)
+        self.register_parameter("head", head)  # None where the embedding serves, so that no tensor is saved twice
+        self.residual_in_fp32 = sizes.residual_in_fp32
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """(batch, length) int64 -> (batch, length, width), linear in the rows of the embedding."""
+        return F.embedding(tokens, self._table(self.embedding))
+
+    def features(
+        self,
+        embedded: Tensor,
+        t: Tensor | None = None,
+        *,
+        valid: Tensor | None = None,
+        segments: Tensor | None = None,
+        label: Tensor | None = None,
+    ) -> Tensor:
+        """(batch, length, width) -> the same shape; t and label are not used, other arguments as in `Batch`."""
+        stream = self._stream(embedded)
+        for block in self.blocks:
+            stream = block(stream, valid=valid, segments=segments)
+        features: Tensor = self.norm(stream)
+        return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(..., width) -> (..., vocab.size)."""
+        return F.linear(features, self._table(self.embedding if self.head is None else self.head))
+
+    def forward(self, tokens: Tensor, *, valid: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
+        """Logits at every position: (batch, length) int64 -> (batch, length, vocab.size)."""
+        return self.logits(self.features(self.embed(tokens), valid=valid, segments=segments))
+
+    def _table(self, rows: Tensor) -> Tensor:
+        """(vocab.size, width): what embedding and head read."""
+        return rows
+
+    def _stream(self, embedded: Tensor) -> Tensor:
+        wide = torch.promote_types(embedded.dtype, torch.float32)
+        return embedded.to(wide) if self.residual_in_fp32 else embedded
