@@ -1,0 +1,159 @@
+"""Published Caduceus weights: their names and settings, to and from ours.
+
+Published files hold tied tensors under two names and, for Caduceus-PS, the complement as a buffer. Both are checked:
+a file whose tied tensors differ, or whose complement is not the vocabulary's, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dnadiff.config import decode
+from dnadiff.errors import InputError
+from dnadiff.models.caduceus import Caduceus
+from dnadiff.vocab import Vocab
+
+DIRECTIONS = {"mamba_fwd": "rightward", "mamba_rev": "leftward"}
+PROJECTIONS = ("in_proj.weight", "out_proj.weight")
+STATE = {
+    "conv1d.weight": "conv_weight",
+    "conv1d.bias": "conv_bias",
+    "x_proj.weight": "x_proj.weight",
+    "dt_proj.weight": "dt_weight",
+    "dt_proj.bias": "dt_bias",
+    "A_log": "A_log",
+    "D": "D",
+}
+CONV_WEIGHT = "conv1d.weight"  # published as (channels, 1, kernel)
+STRATEGIES = {"add": "add", "ew_multiply": "multiply"}
+SSM_SETTINGS = {"d_state": "n_states", "d_conv": "conv_width", "expand": "expand", "dt_rank": "dt_rank"}
+REQUIRED = {"bidirectional": True, "rms_norm": True}
+
+
+def from_published_config(config: Mapping[str, Any], *, where: str = "config.json") -> Caduceus:
+    """Settings of a published model.
+
+    Args:
+        config: a published config.json.
+        where: named in errors.
+
+    Raises:
+        InputError: keys that are missing, or that ask for what is not built here; all at once.
+    """
+    needed = ("d_model", "n_layer", "rcps", "bidirectional_weight_tie", "bidirectional_strategy", "fused_add_norm")
+    misfits = [f"{key} is missing" for key in needed if key not in config]
+    misfits += [
+        f"{key} is {config[key]!r}, only {value!r} is supported"
+        for key, value in REQUIRED.items()
+        if config.get(key, value) != value
+    ]
+    if config.get("bidirectional_strategy", "add") not in STRATEGIES:
+        misfits.append(f"bidirectional_strategy is {config['bidirectional_strategy']!r}, not one of {list(STRATEGIES)}")
+    _refuse(misfits, where, mend="only bidirectional Caduceus models can be read")
+    ssm = config.get("ssm_cfg") or {}
+    values = {
+        "width": config["d_model"],
+        "n_layers": config["n_layer"],
+        "symmetry": "ps" if config["rcps"] else "ph",
+        "direction_weights": "tied" if config["bidirectional_weight_tie"] else "untied",
+        "combine": STRATEGIES[config["bidirectional_strategy"]],
+        "block": "fused" if config["fused_add_norm"] else "unfused",
+        "residual_in_fp32": config.get("residual_in_fp32", False),
+        "norm_eps": config.get("norm_epsilon", 1e-5),
+        "tie_embeddings": config.get("tie_word_embeddings", True),
+        **{ours: ssm[published] for published, ours in SSM_SETTINGS.items() if published in ssm},
+    }
+    return decode(Caduceus, values, where=where)
+
+
+def published_names(settings: Caduceus) -> dict[str, str]:
+    """Published name -> our name of every parameter; tied ones have several published names."""
+    ps = settings.symmetry == "ps"
+    norm = "submodule.weight" if ps and settings.block == "unfused" else "weight"
+    backbone, embedding = "caduceus.backbone", "embedding.weight" if ps else "weight"
+    names = {
+        f"{backbone}.embeddings.word_embeddings.{embedding}": "embedding",
+        f"{backbone}.norm_f.{norm}": "norm.weight",
+        "lm_head.lm_head.weight" if ps else "lm_head.weight": "embedding" if settings.tie_embeddings else "head",
+    }
+    for layer in range(settings.n_layers):
+        theirs, ours = f"{backbone}.layers.{layer}", f"blocks.{layer}"
+        names[f"{theirs}.norm.{norm}"] = f"{ours}.norm.weight"
+        for name, our_name in _mixer_names(settings).items():
+            names[f"{theirs}.mixer.{'submodule.' if ps else ''}{name}"] = f"{ours}.mixer.{our_name}"
+    return names
+
+
+def from_published(
+    tensors: Mapping[str, Tensor], settings: Caduceus, vocab: Vocab, *, where: str = "weights"
+) -> dict[str, Tensor]:
+    """Our state dict from a published one; strict.
+
+    Args:
+        tensors: published name -> tensor; the second name of a tied tensor may be missing.
+        settings: of the model, as `from_published_config` gives them.
+        vocab: whose complement the published one must be.
+        where: named in errors.
+
+    Raises:
+        InputError: every name, shape, tie and complement that does not fit.
+    """
+    names = published_names(settings)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in settings.build(vocab).state_dict().items()}
+    state: dict[str, Tensor] = {}
+    misfits = _complement_misfits(tensors, settings, vocab)
+    for name, ours in names.items():
+        if name not in tensors:
+            continue
+        tensor = tensors[name].squeeze(1) if name.endswith(CONV_WEIGHT) else tensors[name]
+        if tensor.shape != shapes[ours]:
+            misfits.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(shapes[ours])}")
+        elif ours in state and not torch.equal(state[ours], tensor):
+            misfits.append(f"{name} differs from the tensor it is tied to")
+        state.setdefault(ours, tensor)
+    firsts = {ours: name for name, ours in reversed(names.items())}
+    misfits += [f"{firsts[ours]} is missing" for ours in shapes if ours not in state]
+    misfits += [f"{name} is not known" for name in tensors if name not in {*names, *_complement_names(settings)}]
+    _refuse(misfits, where, mend="use the config.json that belongs to these weights")
+    return state
+
+
+def to_published(state: Mapping[str, Tensor], settings: Caduceus, vocab: Vocab) -> dict[str, Tensor]:
+    """A published state dict from ours, with every tied name and the complement; the inverse of `from_published`."""
+    tensors = {name: state[ours] for name, ours in published_names(settings).items()}
+    tensors = {name: tensor.unsqueeze(1) if name.endswith(CONV_WEIGHT) else tensor for name, tensor in tensors.items()}
+    return {**tensors, **{name: vocab.complement_ids.clone() for name in _complement_names(settings)}}
+
+
+def _mixer_names(settings: Caduceus) -> dict[str, str]:
+    """Published -> our names inside a mixer."""
+    tied = settings.direction_weights == "tied"
+    names: dict[str, str] = {}
+    for theirs, ours in DIRECTIONS.items():
+        names |= {f"{theirs}.{name}": name if tied else f"{ours}.{name}" for name in PROJECTIONS}
+        names |= {f"{theirs}.{name}": f"{ours}.{'' if tied else 'state.'}{own}" for name, own in STATE.items()}
+    return names
+
+
+def _complement_names(settings: Caduceus) -> list[str]:
+    parts = ("caduceus.backbone.embeddings.word_embeddings", "lm_head")
+    return [f"{part}.complement_map" for part in parts] if settings.symmetry == "ps" else []
+
+
+def _complement_misfits(tensors: Mapping[str, Tensor], settings: Caduceus, vocab: Vocab) -> list[str]:
+    """The published code reads its map by position, so a map written in another order is another function."""
+    return [
+        f"{name} is {tensors[name].tolist()}, the vocabulary pairs {list(vocab.complement or ())}"
+        for name in _complement_names(settings)
+        if name in tensors and tensors[name].tolist() != list(vocab.complement or ())
+    ]
+
+
+def _refuse(misfits: list[str], where: str, *, mend: str) -> None:
+    if misfits:
+        raise InputError(f"{where}: {'; '.join(misfits)}; {mend}")
