@@ -1,8 +1,8 @@
 # What a newcomer types. `make help` lists it; PYTHON=... chooses the interpreter, VENV=... the environment.
 
-VENV ?= .venv
-OUT ?= runs/demo
-TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+VENV := .venv
+OUT := runs/demo
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 BIN := $(VENV)/bin

@@ -60,8 +60,8 @@ class RunFolder:
             ) from None
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by workers
+            except OSError:
                 file.seek(0)
                 raise ResourceError(
                     f"{self.path}: process {file.read().strip()} trains here; wait for it or choose another --out"

@@ -249,8 +249,9 @@ class _Scan:
         crlf = (data[ends - 1] == ord("\r")) & (ends > 0)
         if block.count(b"\r") != np.count_nonzero(crlf):
             raise self._fail(_stray_return(block, ends), f"a carriage return that ends no line; {NEWLINES}")
-        if header[-1]:
-            raise self._fail(ends.size, f"a header of more than {LONGEST_HEADER_BYTES:,} bytes; shorten it")
+        endless = header & (np.append(ends, len(block)) - begins > LONGEST_HEADER_BYTES)
+        if endless.any():
+            raise self._fail(int(endless.argmax()), f"a header of more than {LONGEST_HEADER_BYTES:,} bytes; shorten it")
         bases = ends - begins[:-1] - crlf
         before = self.n_bases + np.cumsum(np.where(header[:-1], 0, bases))
         return _Lines(begins[:-1], ends, bases, crlf + 1, header[:-1], before)

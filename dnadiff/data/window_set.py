@@ -23,7 +23,7 @@ _C, _G = DNA.letters[1:3]
 
 
 class CountRow(NamedTuple):
-    """One line of the table of counts; `n_share` is the share of unknown bases, `gc` the share of G and C among known bases."""
+    """One line of the table of counts: `n_share` of all bases are unknown, `gc` of the known ones are G or C."""
 
     split: str
     contig: str

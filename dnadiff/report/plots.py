@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn without a display. Colours are Okabe and Ito's, which colour-blind readers can tell apart."""
+"""Pictures of a run, drawn without a display, in Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def draw_training(
     if test is not None:
         value, low, high = test
         error = [[value - low], [high - value]]
-        axes.errorbar([steps[-1]], [value], error, fmt="s", color=PURPLE, capsize=4, label=f"test {value:.3f}", zorder=3)
+        axes.errorbar(
+            [steps[-1]], [value], error, fmt="s", color=PURPLE, capsize=4, label=f"test {value:.3f}", zorder=3
+        )
     shown = [*lines.values(), *(band or ()), *(bits for _, bits in valid), *(test or ())]
     low, high = min(shown), max(2.0, *shown)
     _label_lines(axes, lines)
@@ -68,13 +70,22 @@ def draw_spectra(
     left.loglog(spectra["real"], spectra["samples"], ".", color=BLUE, markersize=5, label="samples")
     ends = [spectra["real"][spectra["real"] > 0].min(), spectra["real"].max()]
     left.plot(ends, ends, color="black", linewidth=0.8, label="equal")
-    left.set(xlabel=f"frequency of a {k}-mer in real windows", ylabel=f"frequency of the {k}-mer", title=f"{k}-mers, {n} sequences each")
+    left.set(
+        xlabel=f"frequency of a {k}-mer in real windows",
+        ylabel=f"frequency of the {k}-mer",
+        title=f"{k}-mers, {n} sequences each",
+    )
     left.legend(fontsize=8)
     bins = np.linspace(0.0, 1.0, 41).tolist()
     right.hist(gc["real"], bins, color=GREY, alpha=0.6, label="real windows")
     right.hist(gc["samples"], bins, histtype="step", color=BLUE, linewidth=1.8, label="samples")
     both = np.concatenate([gc["real"], gc["samples"]])
-    right.set(xlabel="share of G and C in a sequence", ylabel="sequences", title="GC content", xlim=(both.min() - 0.05, both.max() + 0.05))
+    right.set(
+        xlabel="share of G and C in a sequence",
+        ylabel="sequences",
+        title="GC content",
+        xlim=(both.min() - 0.05, both.max() + 0.05),
+    )
     right.legend(fontsize=8)
     _save(figure, path)
 

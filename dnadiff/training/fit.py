@@ -51,31 +51,32 @@ def fit(
     batches = validation_batches(
         valid_rows, model.vocab, seed=train.seed, n_windows=train.valid_windows, batch_size=train.batch_size
     )
-    ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
-    validate = Validate(batches, train, ema)
-    save = SaveCheckpoints(run, train, validate)
-    metrics = Metrics(run.metrics, max_steps=train.max_steps)
-    callbacks: list[Callback] = [*([ema] if ema else []), validate, Report(metrics, train, validate), save]
+    with _quiet():
+        ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
+        validate = Validate(batches, train, ema)
+        save = SaveCheckpoints(run, train, validate)
+        metrics = Metrics(run.metrics, max_steps=train.max_steps)
+        callbacks: list[Callback] = [*([ema] if ema else []), validate, Report(metrics, train, validate), save]
 
-    def facts() -> dict[str, Any]:
-        return {"valid_bits": validate.latest, "data": data_fingerprint}
+        def facts() -> dict[str, Any]:
+            return {"valid_bits": validate.latest, "data": data_fingerprint}
 
-    trainer = Trainer(
-        max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
-        callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
-        plugins=[FolderCheckpointIO(model.config, model.vocab, facts)],
-    )  # fmt: skip
-    dataset = StepDataset(
-        train_rows,
-        seed=train.seed,
-        batch_size=train.batch_size,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    loader = StepLoader(dataset, start=start, stop=train.max_steps, workers=train.workers)
-    with _quiet(), _stop_on_signal(save):
-        trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
+        trainer = Trainer(
+            max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
+            callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
+            use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
+            plugins=[FolderCheckpointIO(model.config, model.vocab, facts)],
+        )  # fmt: skip
+        dataset = StepDataset(
+            train_rows,
+            seed=train.seed,
+            batch_size=train.batch_size,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        loader = StepLoader(dataset, start=start, stop=train.max_steps, workers=train.workers)
+        with _stop_on_signal(save):
+            trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
     model.eval()
 
 
