@@ -165,7 +165,7 @@ def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int
     if end <= start:
         return f"end {end} is not beyond start {start}; BED is half-open, so an interval of one base ends at start + 1"
     if end > genome.lengths[number]:
-        return f"end {end} is beyond {contig}, which has {genome.lengths[number]} bases{_assembly(genome)}"
+        return f"end {end} is beyond {contig!r}, which has {genome.lengths[number]} bases{_assembly(genome)}"
     strand = _STRANDS.get(columns[5].strip()) if len(columns) > 5 else 1
     if strand is None:
         return f"strand {columns[5]!r} is not one of + - ."
@@ -180,4 +180,4 @@ def _unknown_contig(contig: str, genome: _Genome) -> str:
 
 def _assembly(genome: _Genome) -> str:
     known = [_ASSEMBLIES[length] for length in genome.lengths[:1] if length in _ASSEMBLIES]
-    return f" (is the BED of another assembly? the genome looks like {known[0]})" if known else " (another assembly?)"
+    return f" (is the BED of another assembly?{f' the genome looks like {known[0]}' if known else ''})"

@@ -1,0 +1,187 @@
+"""The genome reader against Biopython and naive slicing."""
+
+import io
+import multiprocessing
+import os
+import pickle
+import threading
+from multiprocessing.context import ForkContext, SpawnContext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from Bio import SeqIO
+from genomes import fasta_text, open_fasta, random_bases, read_in_pieces, send_rows
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dnadiff import dna
+from dnadiff.data.fasta import Genome
+from dnadiff.errors import InputError
+
+N_WINDOWS = 2000
+LENGTH = 97
+
+
+def assert_equals_biopython(genome: Genome, content: str) -> None:
+    records = list(SeqIO.parse(io.StringIO(content, newline=None), "fasta"))  # type: ignore[no-untyped-call]
+    assert genome.contigs == {record.id: len(record) for record in records}
+    for record in records:
+        if len(record):
+            whole = genome.tokens(record.id, 0, len(record))
+            assert np.array_equal(whole, dna.encode(str(record.seq)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ">a\r\nACGT\r\nAC\r\n>b\r\nGGGG\r\n",
+        ">a\nACGT\nAC",
+        ">a\r\nACGT\r",
+        ">a\nACGT\n\n\n>b\nAC\n\n\n",
+        ">a\r\nACGT\r\n\r\n>b\r\nAC\r\n\r\n",
+        ">a\tsome words\nACGT\n>b more words > and so\nAC\n",
+        ">a\nacgtNnACGT\nryKMacguNN\nAC\n",
+        ">empty\n>a\nACGT\n>empty2\n>b\nA\n>empty3\n",
+        ">chr1:1-2|x.1\nACGT\n>名前\nAC\n>" + "n" * 5000 + "\nA\n",
+        ">a\nACGTAC\n>b\nACG\nACG\nA\n",
+        ">one_line\n" + "ACGTN" * 3000,
+    ],
+)
+def test_reads_what_biopython_reads(tmp_path: Path, content: str) -> None:
+    assert_equals_biopython(open_fasta(tmp_path, content), content)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=st.lists(st.text("ACGTUNRacgtun", max_size=200), min_size=1, max_size=6).filter(any),
+    width=st.integers(1, 70),
+    eol=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+    block=st.integers(1, 64),
+)
+def test_any_width_line_end_and_case(
+    tmp_path: Path, records: list[str], width: int, eol: str, ends: bool, block: int
+) -> None:
+    content = fasta_text({f"c{i}": bases for i, bases in enumerate(records)}, width=width, eol=eol)
+    content = content if ends else content.removesuffix(eol)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dnadiff.data.scan.BLOCK_BYTES", block)  # headers, lines and line ends are parted everywhere
+        genome = open_fasta(tmp_path, content)
+    assert_equals_biopython(genome, content)
+    for number, bases in enumerate(records):
+        for start in range(0, len(bases), 7):
+            length = min(20, len(bases) - start)
+            is_unknown = dna.encode(bases[start : start + length]) == 11
+            where = np.array([number]), np.array([start])
+            assert genome.share_unknown(*where, length)[0] == pytest.approx(is_unknown.mean())
+
+
+def test_first_and_last_base_and_one_base(tmp_path: Path) -> None:
+    bases = random_bases(1000)
+    genome = open_fasta(tmp_path, fasta_text({"other": "ACGTA", "c": bases, "last": "TT"}))
+    for start, end in [(0, 1), (999, 1000), (59, 60), (60, 61), (0, 1000), (59, 121), (120, 180)]:
+        assert dna.decode(genome.tokens("c", start, end)) == bases[start:end]
+
+
+def test_rows_of_a_batch_can_be_written_to(tmp_path: Path) -> None:
+    genome = open_fasta(tmp_path, ">a\nACGT\n")
+    rows = genome.read(np.array([0, 0]), np.array([0, 1]), 3)
+    rows[0] = 3
+    assert dna.decode(genome.tokens("a", 0, 4)) == "ACGT"
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (4, 2), (0, 7), (6, 8), (10**12, 10**12 + 1)])
+def test_windows_outside_a_contig_are_refused(tmp_path: Path, start: int, end: int) -> None:
+    genome = open_fasta(tmp_path, ">a\nACGTAC\n>b\nACGTACGT\n")
+    with pytest.raises(InputError, match=rf"a:{start}-{end} is not inside a \(0-6\); .* never reaches past"):
+        genome.tokens("a", start, end)
+
+
+def test_an_unknown_contig_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no contig 'chr2' \(did you mean 'chr1'\?\)"):
+        open_fasta(tmp_path, ">chr1\nACGT\n").tokens("chr2", 0, 1)
+
+
+def test_very_many_contigs(tmp_path: Path) -> None:
+    genome = open_fasta(tmp_path, "".join(f">c{i}\nACGT\nA\n" for i in range(100_000)))
+    assert len(genome.contigs) == 100_000
+    assert dna.decode(genome.tokens("c99999", 2, 5)) == "GTA"
+
+
+def test_offsets_beyond_four_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.fa"
+    genome = open_fasta(tmp_path, ">a\nACGT\n>b\nTTGCA\n")
+    gap = 5 * 2**30
+    with path.open("wb") as handle:
+        handle.seek(gap)
+        handle.write(b"\nTTGCA\n")
+    object.__setattr__(genome.index, "offsets", np.array([0, gap + 1]))
+    far = Genome(path, path, genome._identity.of(path), genome.index)
+    assert dna.decode(far.tokens("b", 1, 5)) == "TGCA"
+
+
+@pytest.mark.parametrize("change", ["truncated", "replaced", "removed"])
+def test_a_file_that_changes_while_in_use_is_noticed(tmp_path: Path, change: str) -> None:
+    genome = open_fasta(tmp_path, fasta_text({"a": random_bases(10_000)}))
+    genome.tokens("a", 0, 10)
+    if change == "truncated":
+        os.truncate(genome.path, 100)
+    elif change == "replaced":
+        (tmp_path / "new").write_bytes(genome.path.read_bytes())
+        (tmp_path / "new").replace(genome.path)
+    else:
+        genome.path.unlink()
+    with pytest.raises(InputError, match="changed, replaced or removed while it was in use; start again"):
+        genome.tokens("a", 5000, 5010)
+
+
+def test_warnings_count_symbols_that_were_read_as_another(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    genome = open_fasta(tmp_path, ">a\nACGUuNNryA\n")
+    assert genome.warnings == {"U read as T": 2, "IUPAC codes read as N": 2}
+    assert "IUPAC codes read as N: 2" in caplog.text
+    assert genome.index.symbols == {"U read as T": 2, "IUPAC codes read as N": 2, "N": 2, "lower case": 3}
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> tuple[Genome, np.ndarray, np.ndarray]:
+    """A genome in use, starts of windows, and the rows they must give."""
+    bases = random_bases(50_000, letters="ACGTN")
+    genome = open_fasta(tmp_path, fasta_text({"a": bases}, width=61))
+    starts = np.random.default_rng(1).integers(0, len(bases) - LENGTH, N_WINDOWS)
+    tokens = dna.encode(bases)
+    genome.tokens("a", 0, 1)
+    return genome, starts, np.stack([tokens[start : start + LENGTH] for start in starts])
+
+
+@pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")])
+def test_processes_read_the_same(
+    busy: tuple[Genome, np.ndarray, np.ndarray], context: ForkContext | SpawnContext
+) -> None:
+    genome, starts, expected = busy
+    queue = context.Queue()
+    workers = [context.Process(target=send_rows, args=(genome, starts, LENGTH, queue)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    assert np.array_equal(read_in_pieces(genome, starts, LENGTH), expected)
+    assert [queue.get(timeout=60) == expected.tobytes() for _ in workers] == [True, True]
+    for worker in workers:
+        worker.join()
+
+
+def test_threads_read_the_same(busy: tuple[Genome, np.ndarray, np.ndarray]) -> None:
+    genome, starts, expected = busy
+    fresh = pickle.loads(pickle.dumps(genome))  # not yet mapped: the threads race to do it
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(read_in_pieces(fresh, starts, LENGTH))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [np.array_equal(rows, expected) for rows in found] == [True] * 4
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    one = open_fasta(tmp_path, ">a\nACGT\n", name="one.fa")
+    assert open_fasta(tmp_path, ">a\nACGT\n", name="two.fa").fingerprint() == one.fingerprint()
+    assert open_fasta(tmp_path, ">a\nACGA\n", name="two.fa").fingerprint() != one.fingerprint()

@@ -1,0 +1,209 @@
+"""The kept index is right or is made again: stale, damaged, racing and unwritable cases."""
+
+import gzip
+import logging
+import multiprocessing
+import os
+import re
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+from genomes import fasta_text, open_fasta, random_bases
+
+from dnadiff import dna
+from dnadiff.data import indexed
+from dnadiff.data.fasta import Genome
+from dnadiff.data.scan import Index, scan
+from dnadiff.errors import InputError, ResourceError
+
+Pack = Callable[[bytes], bytes]
+BASES = random_bases(5000)
+TEXT = fasta_text({"a": BASES, "b": BASES[:100]})
+BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+def bgzip(data: bytes, *, block: int = 2000) -> bytes:
+    """What the bgzip program writes: gzip members that carry their size, and an empty one at the end."""
+    members = []
+    for start in range(0, len(data), block):
+        part = data[start : start + block]
+        packer = zlib.compressobj(wbits=-15)
+        body = packer.compress(part) + packer.flush()
+        head = struct.pack("<4BI2BH2BHH", 31, 139, 8, 4, 0, 0, 255, 6, 66, 67, 2, len(body) + 25)
+        members.append(head + body + struct.pack("<II", zlib.crc32(part), len(part)))
+    return b"".join(members) + BGZIP_END
+
+
+def assert_reads(genome: Genome, bases: str, contig: str = "a") -> None:
+    assert dna.decode(genome.tokens(contig, 0, len(bases))) == bases
+
+
+@pytest.fixture
+def n_scans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that were scanned since the test began; files are trusted however young they are."""
+    monkeypatch.setattr(indexed, "SETTLED_NS", -1)
+    seen: list[str] = []
+
+    def counted(handle: BinaryIO, *, label: str) -> Index:
+        seen.append(label)
+        return scan(handle, label=label)
+
+    monkeypatch.setattr(indexed, "scan", counted)
+    return seen
+
+
+def test_an_unchanged_file_is_scanned_once(tmp_path: Path, n_scans: list[str]) -> None:
+    first = open_fasta(tmp_path, TEXT)
+    again = Genome.open(first.path, cache=tmp_path / "cache")
+    assert len(n_scans) == 1
+    assert_reads(again, BASES)
+    assert again.fingerprint() == first.fingerprint()
+    assert again.contigs == first.contigs
+
+
+def test_a_young_file_is_not_trusted(tmp_path: Path) -> None:
+    open_fasta(tmp_path, ">a\nAAAA\n")
+    assert_reads(open_fasta(tmp_path, ">a\nCCCC\n"), "CCCC")
+
+
+@pytest.mark.parametrize("age_s", [-5000, 0, 5000])
+def test_an_edit_is_noticed_whatever_its_time_of_writing(tmp_path: Path, n_scans: list[str], age_s: int) -> None:
+    """The same size, an older, equal or newer mtime, as after `cp -p` or `rsync -a`."""
+    path = open_fasta(tmp_path, TEXT).path
+    before = path.stat().st_mtime_ns
+    other = BASES[::-1]
+    path.write_text(fasta_text({"a": other, "b": BASES[:100]}))
+    os.utime(path, ns=(before, before + age_s * 10**9))
+    assert_reads(Genome.open(path, cache=tmp_path / "cache"), other)
+    assert len(n_scans) == 2
+
+
+def test_a_foreign_index_is_not_used_but_a_stale_one_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fai = tmp_path / "genome.fa.fai"
+    right = f"a\t5000\t3\t60\t61\nb\t100\t{TEXT.index('>b') + 3}\t60\t61\n"
+    for content in [right, right.replace("5000", "4999"), "a\t1000000000000\t-5\t0\t0\n", "rubbish", ""]:
+        caplog.clear()
+        fai.write_text(content)
+        assert_reads(open_fasta(tmp_path, TEXT), BASES)
+        assert ("stale or damaged" in caplog.text) == (content != right)
+        assert fai.read_text() == content
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
+def test_a_damaged_index_is_made_again(
+    tmp_path: Path, n_scans: list[str], caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = open_fasta(tmp_path, TEXT).path
+    (kept,) = (tmp_path / "cache").rglob("*.index")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 4
+    kept.write_bytes({"flip": content, "truncate": content[:500], "empty": bytearray()}[damage])
+    assert_reads(Genome.open(path, cache=tmp_path / "cache"), BASES)
+    assert "is damaged; the file is scanned again" in caplog.text
+    assert len(n_scans) == 2
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bgzip], ids=["gzip", "bgzip"])
+def test_a_compressed_file_is_unpacked_once(tmp_path: Path, n_scans: list[str], pack: Pack) -> None:
+    genome = open_fasta(tmp_path, pack(TEXT.encode()), name="genome.fa")  # told by content, not by name
+    again = Genome.open(genome.path, cache=tmp_path / "cache")
+    assert_reads(again, BASES)
+    assert len(n_scans) == 1
+    assert again.fingerprint() == open_fasta(tmp_path, TEXT, name="plain.fa").fingerprint()
+
+
+def test_a_new_version_replaces_what_was_unpacked(tmp_path: Path, n_scans: list[str]) -> None:
+    open_fasta(tmp_path, gzip.compress(TEXT.encode()))
+    other = BASES[::-1]
+    assert_reads(open_fasta(tmp_path, gzip.compress(fasta_text({"a": other}).encode())), other)
+    assert len(list((tmp_path / "cache").rglob("*.fa"))) == 1
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bgzip], ids=["gzip", "bgzip"])
+def test_a_truncated_or_flipped_compressed_file_is_refused(tmp_path: Path, pack: Pack) -> None:
+    whole = pack(TEXT.encode())
+    cuts = [whole[:n] for n in np.linspace(20, len(whole) - 1, 20).astype(int)]
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for damaged in [*cuts, bytes(flipped)]:
+        with pytest.raises(InputError, match=r"damaged or incomplete .* download or copy it again"):
+            open_fasta(tmp_path, damaged)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix in {".fa", ".index"}]
+
+
+def test_bgzip_cut_between_members_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="bgzip's end-of-file mark is missing"):
+        open_fasta(tmp_path, bgzip(TEXT.encode()).removesuffix(BGZIP_END))
+
+
+def test_messages_about_a_compressed_file_name_it_and_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path}/genome.fa.gz: line 2: '-'")):
+        open_fasta(tmp_path, gzip.compress(b">a\nAC-T\n"), name="genome.fa.gz")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix in {".fa", ".index"}]
+
+
+def test_no_room_to_unpack_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
+    with pytest.raises(
+        ResourceError, match=r"unpacked it needs at least [\d,]+ bytes in .*, where 10 are free; free some"
+    ):
+        open_fasta(tmp_path, gzip.compress(TEXT.encode()))
+
+
+def test_a_file_that_grows_while_it_is_scanned_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    def slow(handle: BinaryIO, *, label: str) -> Index:
+        found = scan(handle, label=label)
+        with Path(label).open("a") as growing:
+            growing.write("ACGT\n")
+        return found
+
+    monkeypatch.setattr(indexed, "scan", slow)
+    with pytest.raises(InputError, match="the file changed while it was read; wait until it is complete"):
+        open_fasta(tmp_path, TEXT)
+
+
+def test_nothing_is_written_beside_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "read only"
+    folder.mkdir()
+    path = folder / "génome -x.fa"
+    path.write_text(TEXT)
+    assert_reads(Genome.open(path, cache=tmp_path / "cache"), BASES)
+    assert list(folder.iterdir()) == [path]
+
+
+def open_and_check(path: Path, cache: Path, queue: "multiprocessing.Queue[bool]") -> None:
+    genome = Genome.open(path, cache=cache)
+    queue.put(dna.decode(genome.tokens("b", 0, 100)) == BASES[:100])
+
+
+def test_processes_that_race_to_build_all_read_right(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(gzip.compress(TEXT.encode()))
+    for trial in range(5):
+        queue = context.Queue()
+        cache = tmp_path / f"cache{trial}"
+        racers = [context.Process(target=open_and_check, args=(path, cache, queue)) for _ in range(6)]
+        for racer in racers:
+            racer.start()
+        assert [queue.get(timeout=30) for _ in racers] == [True] * 6
+        for racer in racers:
+            racer.join()
+
+
+def test_what_a_killed_builder_left_is_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    genome = open_fasta(tmp_path, gzip.compress(TEXT.encode()))
+    (kept,) = (tmp_path / "cache").rglob("*.fa")
+    assert f"compressed; kept as {kept} ({len(TEXT):,} bytes)" in caplog.text
+    orphan = kept.with_name(f".unfinished-123-{kept.name}")
+    orphan.write_text("half")
+    Genome.open(genome.path, cache=tmp_path / "cache")
+    assert not orphan.exists()
