@@ -3,8 +3,8 @@
 Both strands of the training pieces are counted. Each order is smoothed towards the next lower one,
 p_k(x | c) = (n(c, x) + w_k p_{k-1}(x | c')) / (n(c) + w_k), where c' is c without its oldest base and p_{-1} = 1/4. The
 prior weights w_k and the best order are chosen on validation pieces, never on those that are scored. Order k scores a
-base when it and the k bases before it are letters of one piece; pieces longer than 4 Mb are cut, which loses k bases
-at each cut.
+base when it and the k bases before it are letters of one piece; the pieces are cut every 4 Mb, which loses k bases at
+each cut.
 """
 
 from __future__ import annotations
@@ -161,17 +161,18 @@ def _windows(tokens: np.ndarray, max_width: int) -> Iterator[np.ndarray]:
 
 
 def _chunks(pieces: Iterable[np.ndarray], n_bases: int) -> Iterator[np.ndarray]:
-    """Pieces joined by an N, and cut, to rows of at most `n_bases` tokens and one N."""
+    """Rows of `n_bases` tokens, the last one shorter: pieces end to end, an N after each, cut where a row is full."""
     waiting: list[np.ndarray] = []
-    n_waiting = 0
+    room = n_bases
     for piece in pieces:
-        for start in range(0, len(piece), n_bases):
-            part = piece[start : start + n_bases]
-            if n_waiting + len(part) > n_bases:
-                yield np.concatenate(waiting)
-                waiting, n_waiting = [], 0
+        rest = piece
+        while len(rest):
+            part, rest = rest[:room], rest[room:]
             waiting += [part, encode("N")]
-            n_waiting += len(part) + 1
+            room -= len(part)
+            if room == 0:
+                yield np.concatenate(waiting)
+                waiting, room = [], n_bases
     if waiting:
         yield np.concatenate(waiting)
 

@@ -50,6 +50,14 @@ def test_cutting_long_pieces_loses_only_the_bases_at_the_cut(monkeypatch: pytest
     ]
 
 
+def test_tuning_looks_beyond_a_short_first_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markov, "TUNE_BASES", 1000)
+    rng = np.random.default_rng(9)
+    model, pieces = fit([random_tokens(rng, 500)], max_order=3), [random_tokens(rng, 10), random_tokens(rng, 990)]
+    assert model.tune([*pieces, random_tokens(rng, 500)]).prior_weights == model.tune(pieces).prior_weights
+    assert [len(chunk) for chunk in markov._chunks(pieces, 400)] == [402, 401, 201]
+
+
 def test_log_probs_follow_the_smoothing_formula() -> None:
     model = MarkovModel((np.array([[4, 2, 2, 4]]), np.arange(16).reshape(4, 4)), prior_weights=(8.0, 2.0))
     p_lower = (2 + 8 * 0.25) / (12 + 8)  # of C
