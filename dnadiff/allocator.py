@@ -19,5 +19,6 @@ def keep_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = [(_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_TOP_PAD, 64 << 20)]
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT)
+    mallopt(_M_TOP_PAD, 64 << 20)
+    return bool(mallopt(_M_MMAP_MAX, 0))

@@ -111,8 +111,11 @@ def load(folder: Path) -> DiffusionModel:
 
 def read_vocab(folder: Path) -> Vocab:
     """The vocabulary of a checkpoint folder."""
-    fields = json.loads((folder / "vocab.json").read_text())
-    return Vocab(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    fields: dict[str, Any] = json.loads((folder / "vocab.json").read_text())
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return Vocab(**values)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

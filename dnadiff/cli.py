@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dnadiff.allocator import keep_memory
 from dnadiff.errors import DnadiffError, OutOfMemoryError, ResourceError
 
 app = typer.Typer(
@@ -214,6 +215,7 @@ def main() -> None:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("dnadiff").setLevel(logging.INFO)
+    keep_memory()
     try:
         app(args=arguments, prog_name="dnadiff")
     except Exception as error:

@@ -49,7 +49,7 @@ def test_what_killed_writers_left_is_removed(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="cannot be written .*choose a folder"):
+    with pytest.raises(ResourceError, match=r"cannot be written .*choose a folder"):
         write_text(tmp_path / "file" / "a.txt", "")
 
 

@@ -26,7 +26,10 @@ class LossTerms(NamedTuple):
 class PosteriorDenoiser(Protocol):
     """The distribution of the letters at hidden positions, given everything that is visible."""
 
-    time_conditioned: bool
+    @property
+    def time_conditioned(self) -> bool:
+        """Whether `t` is used, so that the same batch at another time is another question."""
+        ...
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
         """Log-probabilities at the wanted positions.

@@ -30,7 +30,7 @@ def draw_training(
         band: lower and upper bound of the source's own entropy, where it is known.
         test: the figure on held-out windows with its 95 % interval (value, low, high).
     """
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    figure = Figure(figsize=(9, 5.2), layout="constrained")
     axes = figure.add_subplot()
     steps = np.array([int(row["step"]) for row in rows])
     train_bits = np.array([float(row["train_bits"]) for row in rows])
@@ -51,7 +51,7 @@ def draw_training(
     low, high = min(shown), max(2.0, *shown)
     _label_lines(axes, lines)
     axes.set(xlabel="optimiser step", ylabel="bits per base", ylim=(low - 0.03, high + 0.05), title="Learning curve")
-    axes.legend(fontsize=8, loc="upper right", framealpha=0.9)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=5)
     _save(figure, path)
 
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnadiff.data.genome import GenomeSplits, WindowSet
+from dnadiff.data.genome import GenomeSplits
 from dnadiff.data.markov import fit
 from dnadiff.data.toy import toy_bounds
+from dnadiff.data.window_set import WindowSet
 from dnadiff.tasks.settings import TrainConfig
 
 MAX_BASES = 200_000_000  # counting more moves no order that is offered by 0.001 bits, and takes minutes
@@ -38,11 +39,11 @@ def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
     """Count and score the baselines."""
     scored: WindowSet = getattr(data, settings.evaluate.split)
     model = fit(_pieces(data, data.train), settings.markov_order).tune(_pieces(data, data.valid))
-    valid_bits = [score.bits_per_base for score in model.bits_by_order(_pieces(data, data.valid))]
     markov = tuple(score.bits_per_base for score in model.bits_by_order(_pieces(data, scored)))
     contigs = sorted({contig for contig, _, _ in scored.regions()})
     source = toy_bounds(contigs) if settings.data.ref is None else None
-    return Baselines(markov, int(np.argmin(valid_bits)), source)
+    assert model.best_order is not None
+    return Baselines(markov, model.best_order, source)
 
 
 def _pieces(data: GenomeSplits, windows: WindowSet) -> Iterator[np.ndarray]:

@@ -10,7 +10,8 @@ import numpy as np
 import typer
 
 from dnadiff import checkpoint, config
-from dnadiff.data.genome import WindowSet, open_data
+from dnadiff.data.genome import open_data
+from dnadiff.data.window_set import WindowSet
 from dnadiff.errors import InputError
 from dnadiff.inference.estimate import Estimate
 from dnadiff.inference.evaluate import evaluate

@@ -9,7 +9,8 @@ import numpy as np
 from Bio.SeqIO import write as write_fasta
 
 from dnadiff import checkpoint
-from dnadiff.data.genome import GenomeSplits, WindowSet
+from dnadiff.data.genome import GenomeSplits
+from dnadiff.data.window_set import WindowSet
 from dnadiff.files import unfinished, write_text
 from dnadiff.inference.estimate import Estimate
 from dnadiff.report.kmers import ExcessJS, excess_js, gc_content, kmer_spectrum, shuffle_bases
@@ -87,7 +88,7 @@ def _compare(tokens: np.ndarray, data: GenomeSplits, settings: TrainConfig, fold
     realism = excess_js(list(tokens), real, generator, k=K)
     chosen = [real[i] for i in generator.permutation(len(real))[: len(tokens)]]
     spectra = {
-        "real": kmer_spectrum(chosen, K), "samples": kmer_spectrum(tokens, K),
+        "real": kmer_spectrum(real, K), "samples": kmer_spectrum(tokens, K),
         "shuffled": kmer_spectrum([shuffle_bases(row, generator) for row in chosen], K),
     }  # fmt: skip
     gc = {"real": gc_content(chosen), "samples": gc_content(tokens)}

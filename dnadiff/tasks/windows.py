@@ -23,7 +23,7 @@ def run(settings: TrainConfig) -> None:
             row.contig,
             f"{row.windows:,}",
             f"{row.bases:,}",
-            f"{100 * row.share_unknown:.2f}",
+            f"{100 * row.n_share:.2f}",
             f"{100 * row.gc:.1f}",
         )
     Console().print(table)

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from dnadiff import checkpoint
 from dnadiff.errors import InputError
@@ -26,7 +26,7 @@ from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
 
 log = logging.getLogger("dnadiff")
-_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def fit(
@@ -48,35 +48,31 @@ def fit(
     """
     resume = run.newest()
     start = _resume_step(resume, data_fingerprint) if resume else 0
-    batches = validation_batches(
+    validation = validation_batches(
         valid_rows, model.vocab, seed=train.seed, n_windows=train.valid_windows, batch_size=train.batch_size
     )
-    with _quiet():
-        ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
-        validate = Validate(batches, train, ema)
-        save = SaveCheckpoints(run, train, validate)
-        metrics = Metrics(run.metrics, max_steps=train.max_steps)
-        callbacks: list[Callback] = [*([ema] if ema else []), validate, Report(metrics, train, validate), save]
+    ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
+    validate = Validate(validation, train, ema)
+    report = Report(Metrics(run.metrics, max_steps=train.max_steps), train, validate)
+    save = SaveCheckpoints(run, train, validate)
 
-        def facts() -> dict[str, Any]:
-            return {"valid_bits": validate.latest, "data": data_fingerprint}
+    def facts() -> dict[str, Any]:
+        return {"valid_bits": validate.latest, "data": data_fingerprint}
 
+    with _quiet(), _stop_on_signal(save):
         trainer = Trainer(
             max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
-            callbacks=callbacks, logger=False, enable_progress_bar=False, enable_model_summary=False,
-            use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
+            callbacks=[*([ema] if ema else []), validate, report, save],
             plugins=[FolderCheckpointIO(model.config, model.vocab, facts)],
+            logger=False, enable_progress_bar=False, enable_model_summary=False,
+            use_distributed_sampler=False, num_sanity_val_steps=0, default_root_dir=run.path,
         )  # fmt: skip
-        dataset = StepDataset(
-            train_rows,
-            seed=train.seed,
-            batch_size=train.batch_size,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        loader = StepLoader(dataset, start=start, stop=train.max_steps, workers=train.workers)
-        with _stop_on_signal(save):
-            trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
+        steps = StepDataset(
+            train_rows, seed=train.seed, batch_size=train.batch_size,
+            rank=trainer.global_rank, world_size=trainer.world_size,
+        )  # fmt: skip
+        loader = StepLoader(steps, start=start, stop=train.max_steps, workers=train.workers)
+        trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
     model.eval()
 
 

@@ -67,7 +67,7 @@ class LitDiffusion(LightningModule):
         grad_norm = self._clip()
         optimizer.step()
         optimizer.zero_grad()
-        self.lr_schedulers().step()  # type: ignore[union-attr, call-arg]
+        self.lr_schedulers().step()  # type: ignore[union-attr]
         return {"result": StepResult(self._total(nats), n_scored, grad_norm)}
 
     def _clip(self) -> Tensor:

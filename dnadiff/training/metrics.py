@@ -25,7 +25,8 @@ class Metrics:
 
     def __init__(self, path: Path, *, max_steps: int) -> None:
         self._path, self._max_steps = path, max_steps
-        self._tokens, self._since, self._valid_bits = 0, time.monotonic(), None
+        self._tokens, self._since = 0, time.monotonic()
+        self._valid_bits: float | None = None
         self._started_step, self._started = 0, time.monotonic()
         self._bar: tuple[Progress, TaskID] | None = None
 

@@ -136,7 +136,7 @@ def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, re
                 os.kill(os.getpid(), signal.SIGINT)
             return super().rows(indices, epoch=epoch)
 
-    with pytest.raises(InterruptedRun, match="interrupted at step [45]; the same command goes on"):
+    with pytest.raises(InterruptedRun, match=r"interrupted at step [45]; the same command goes on"):
         train(tmp_path / "run", rows=Interrupting())
     assert losses(train(tmp_path / "run")) == losses(reference)
 

@@ -2,4 +2,6 @@
 
 from dnadiff.diffusion.objectives.mdlm import MDLM
 
+__all__ = ["MDLM", "Objective"]
+
 Objective = MDLM

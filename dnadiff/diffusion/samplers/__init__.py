@@ -2,4 +2,6 @@
 
 from dnadiff.diffusion.samplers.ancestral import Ancestral
 
+__all__ = ["Ancestral", "Sampler"]
+
 Sampler = Ancestral
