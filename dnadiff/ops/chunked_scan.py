@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 STEP_ELEMENTS = 1 << 16  # states of the rows that run together: enough for torch to use several threads
-CHUNK_ELEMENTS = 1 << 20  # states of a chunk: a few such buffers fit into the last level of cache
+CHUNK_ELEMENTS = 1 << 19  # states of a chunk: a few such buffers fit into the last level of cache
 LEAST_STEPS = 16  # of a chunk: its border state is kept, so memory falls with the number of steps
 LOG2_E = 1.0 / math.log(2.0)
 
@@ -38,7 +38,7 @@ def chunked_scan(
     Returns:
         (batch, length, channels).
     """
-    y: Tensor = _Scan.apply(x, delta, A, B, C, restart, reverse)  # type: ignore[no-untyped-call]
+    y: Tensor = _Scan.apply(x, delta, A.t().contiguous(), B, C, restart, reverse, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     return y
 
 
@@ -53,25 +53,33 @@ class _Inputs(NamedTuple):
 
 
 class _Scan(torch.autograd.Function):
-    """The recurrence and its gradient; arguments as in `chunked_scan`."""
+    """The recurrence and its gradient; arguments as in `chunked_scan`, but A is (n, c); `keep` for a backward pass."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, restart: Tensor | None, reverse: bool
+        ctx: Any,
+        x: Tensor,
+        delta: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        restart: Tensor | None,
+        reverse: bool,
+        keep: bool,
     ) -> Tensor:
         y = torch.empty_like(x)
         plan = _plan(x, A, reverse=reverse)
         decay, h = _buffers(x, A, plan, 2)
-        kept = []
+        kept: list[Tensor] = []
         for rows, spans in plan:
-            state = x.new_zeros(len(x[rows]), A.shape[1], A.shape[0])
+            state = x.new_zeros(len(x[rows]), *A.shape)
             for span in spans:
-                kept.append(state)
+                kept += [state] if keep else []
                 part = _take_inputs(x, delta, B, C, restart=restart, at=(rows, span), reverse=reverse)
                 _, states = _run(part, A, state, decay, h)
                 _put(y, _weigh(part.C, states), at=(rows, span), reverse=reverse)
                 state = states[-1].clone()
-        ctx.save_for_backward(x, delta, A, B, C, restart, *(kept if any(ctx.needs_input_grad) else []))
+        ctx.save_for_backward(x, delta, A, B, C, restart, *kept)
         ctx.reverse = reverse
         return y
 
@@ -81,26 +89,25 @@ class _Scan(torch.autograd.Function):
         x, delta, A, B, C, restart, *kept = ctx.saved_tensors
         reverse: bool = ctx.reverse
         wholes = dx, ddelta, dB, dC = [torch.empty_like(tensor) for tensor in (x, delta, B, C)]
-        dA = torch.zeros_like(A.t())
+        dA = torch.zeros_like(A)
         plan = _plan(x, A, reverse=reverse)
         buffers = _buffers(x, A, plan, 3)
         for rows, spans in reversed(plan):
-            carry = x.new_zeros(len(x[rows]), A.shape[1], A.shape[0])
+            carry = x.new_zeros(len(x[rows]), *A.shape)
             for span in reversed(spans):
                 part = _take_inputs(x, delta, B, C, restart=restart, at=(rows, span), reverse=reverse)
                 dy_part = _take(dy, at=(rows, span), reverse=reverse)
                 *grads, carry = _run_backward(part, A, kept.pop(), dy_part, carry, dA, buffers)
                 for whole, grad in zip(wholes, grads, strict=True):
                     _put(whole, grad, at=(rows, span), reverse=reverse)
-        return dx, ddelta, dA.t(), dB, dC, None, None
+        return dx, ddelta, dA, dB, dC, None, None, None
 
 
 def _run(part: _Inputs, A: Tensor, state: Tensor, decay: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """Decays and states, both (t, b, n, c), of a chunk that starts from `state` (b, n, c); fills the two buffers."""
-    shape = (*part.x.shape[:2], A.shape[1], A.shape[0])
+    shape = (*part.x.shape[:2], *A.shape)
     decay, h = (buffer[: math.prod(shape)].view(shape) for buffer in (decay, h))
-    log2_decay = A.t() * LOG2_E  # exp2 is up to three times as fast as exp
-    torch.mul(part.delta.unsqueeze(2), log2_decay, out=decay).exp2_()
+    torch.mul(part.delta.unsqueeze(2), A * LOG2_E, out=decay).exp2_()  # up to three times as fast as exp
     if part.restart is not None:
         decay[part.restart] = 0.0
     torch.mul((part.delta * part.x).unsqueeze(2), part.B.unsqueeze(3), out=h)
@@ -134,7 +141,7 @@ def _run_backward(
     decay[0].mul_(state)
     decay[1:].mul_(h[:-1])  # gradient of delta_t A
     dA += torch.mul(decay, part.delta.unsqueeze(2), out=h).sum((0, 1))
-    ddelta = decay.mul_(A.t()).sum(2)
+    ddelta = decay.mul_(A).sum(2)
     return dxd * part.delta, ddelta.addcmul_(dxd, part.x), dB, dC, carry
 
 
