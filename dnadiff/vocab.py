@@ -43,13 +43,13 @@ class Vocab:
     @cached_property
     def letter_ids(self) -> Tensor:
         """(n_letters,) int64."""
-        return torch.tensor(self.letters)
+        return torch.tensor(self.letters, device="cpu")  # cached: not on whatever device is the default now
 
     @cached_property
     def letter_index(self) -> Tensor:
         """(size,) int64: the position of each id among the letters, -1 for all others."""
-        index = torch.full((self.size,), -1, dtype=torch.int64)
-        index[self.letter_ids] = torch.arange(self.n_letters)
+        index = torch.full((self.size,), -1, dtype=torch.int64, device="cpu")
+        index[self.letter_ids] = torch.arange(self.n_letters, device="cpu")
         return index
 
     @cached_property
@@ -57,7 +57,7 @@ class Vocab:
         """(size,) int64: `complement` as a tensor."""
         if self.complement is None:
             raise ValueError("this vocabulary has no complementary strand")
-        return torch.tensor(self.complement)
+        return torch.tensor(self.complement, device="cpu")
 
     def is_letter(self, tokens: Tensor) -> Tensor:
         """Bool, same shape: True where a token is a letter of the data."""

@@ -41,3 +41,10 @@ def test_the_digest_agrees_exactly_when_the_vocabularies_do() -> None:
     assert replace(DNA).digest() == DNA.digest()
     assert replace(DNA, mask=2).digest() != DNA.digest()
     assert replace(DNA, letters=(7, 8, 10, 9)).digest() != DNA.digest()
+
+
+def test_cached_tables_do_not_follow_the_default_device():
+    fresh = replace(DNA)
+    with torch.device("meta"):
+        tables = (fresh.letter_ids, fresh.letter_index, fresh.complement_ids)
+    assert all(table.device.type == "cpu" for table in tables)

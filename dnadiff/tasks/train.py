@@ -7,6 +7,8 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,8 @@ def run(settings: TrainConfig, out: Path) -> Path:
     folder = RunFolder(out)
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
-    with folder.locked():
+    with folder.locked(), logged(out / "log.txt"):
         folder.claim(config.to_yaml(settings))
-        add_log_file(out / "log.txt")
         model = build(settings)
         folder.add_to_manifest(
             command=sys.argv, versions=versions(), machine=machine(), seed=settings.train.seed, data=data.fingerprint,
@@ -106,11 +107,19 @@ def require_windows(data: GenomeSplits) -> None:
         )
 
 
-def add_log_file(path: Path) -> None:
-    """Copy what the package says to a file as well."""
-    handler = logging.FileHandler(path)
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Inside the block, what the package says goes to a file as well."""
+    level, handler = log.level, logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+        handler.close()
 
 
 def _time_of_step(model: DiffusionModel, steps: StepDataset, step: int, rows: int) -> float:

@@ -1,0 +1,102 @@
+"""evaluate, sample, windows, doctor, and the notebook interface, on a finished run."""
+
+import io
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from Bio import SeqIO
+
+import dnadiff
+from dnadiff.errors import InputError
+from dnadiff.run import RunFolder
+from dnadiff.tasks import doctor, evaluate, sample, windows
+
+
+def test_evaluate_prints_the_figure_that_the_run_reports(run, capsys):
+    settings = evaluate.settings_of(run, [], {})
+    evaluate.run(settings, run)
+    printed = capsys.readouterr().out
+    reported = re.search(r'"bits_per_base": {\s*"value": ([\d.]+)', (run / "results.json").read_text())
+    assert f"bits per base  <= {float(reported[1]):.4f}" in printed
+    assert "8 windows, 512 bases, 2 sweeps" in printed
+    assert "split test" in printed
+
+
+def test_evaluate_takes_another_split_and_genome(run, genome, capsys):
+    settings = evaluate.settings_of(run, [], {"evaluate.split": "valid", "data.ref": str(genome)})
+    evaluate.run(settings, run)
+    assert "split valid" in capsys.readouterr().out
+
+
+def test_a_bare_checkpoint_needs_a_genome(run, tmp_path):
+    shutil.copytree(RunFolder(run).newest(), tmp_path / "model")
+    with pytest.raises(InputError, match="is not inside a run folder, so there are no data settings; give --ref"):
+        evaluate.settings_of(tmp_path / "model", [], {})
+
+
+def test_sample_writes_fasta_to_a_file_and_to_standard_output(run, tmp_path, capsys):
+    settings = sample.settings_of(run, ["sampler.steps=2"], {"n": 2, "length": 30, "seed": 5})
+    sample.run(settings, run, str(tmp_path / "out.fa"))
+    sample.run(settings, run, "-")
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "out.fa").read_text()
+    assert [len(record) for record in SeqIO.parse(io.StringIO(printed), "fasta")] == [30, 30]
+
+
+def test_windows_counts_every_split(settings, capsys):
+    windows.run(settings)
+    printed = capsys.readouterr().out
+    assert re.search(r"train\W+chrA\W+93\W+5,952", printed)
+    assert re.search(r"test\W+chrC\W+23", printed)
+
+
+def test_doctor_tries_a_real_forward_pass(capsys):
+    doctor.run()
+    printed = capsys.readouterr().out
+    assert re.search(r"forward pass\s+cpu ok", printed)
+    assert re.search(r"on the PATH\s+\S+", printed)
+
+
+def test_a_model_in_a_notebook(run):
+    model = dnadiff.load(run)
+    assert "Caduceus" in repr(model)
+    sequences = model.sample(3, length=20, seed=1, steps=4)
+    assert sequences == model.sample(3, length=20, seed=1, steps=4)
+    assert sequences != model.sample(3, length=20, seed=2, steps=4)
+    assert all(len(sequence) == 20 and set(sequence) <= set("ACGT") for sequence in sequences)
+
+
+def test_bits_per_base_takes_strings_arrays_and_tensors_of_any_lengths(run):
+    model = dnadiff.load(run)
+    tokens = np.random.default_rng(0).integers(7, 11, size=(4, 30))
+    strings = [dnadiff.dna.decode(row) for row in tokens]
+    figures = [model.bits_per_base(given).bits_per_base for given in (strings, tokens, torch.from_numpy(tokens))]
+    assert figures[0] == figures[1] == figures[2]
+    assert 1.5 < figures[0].value < 2.5
+    mixed = model.bits_per_base(["ACGTACGT", "ACG", "TTTTNNTTTT"])
+    assert mixed.n_scored == 8 + 3 + 8
+
+
+def test_a_notebook_s_model_is_given_back_as_it_was(run):
+    model = dnadiff.load(run)
+    model.network.train()
+    model.sample(1, length=4, steps=1)
+    model.bits_per_base("ACGT")
+    assert model.network.training
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.bits_per_base("ACGJ"), "sequence 0: 'J' at position 3"),
+        (lambda model: model.bits_per_base([]), "no sequences were given"),
+        (lambda model: model.bits_per_base("NNNN"), "no base to score"),
+        (lambda model: model.sample(2, length=0), "length=0: ask for"),
+    ],
+)
+def test_bad_input_in_a_notebook_says_how_to_mend_it(run, call, message):
+    with pytest.raises(InputError, match=message):
+        call(dnadiff.load(run))
