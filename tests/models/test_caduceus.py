@@ -150,6 +150,14 @@ def test_initial_logits_are_small_and_steps_lie_in_their_range():
     assert 5e-2 < steps.max() < 0.101
 
 
+def test_projections_back_to_the_stream_start_smaller_the_more_layers_there_are():
+    torch.manual_seed(0)
+    for n_layers in (1, 4, 9):
+        settings = Caduceus(width=64, n_layers=n_layers)
+        largest = max(block.mixer.out_proj.weight.abs().max().item() for block in settings.build(DNA).blocks)
+        assert largest == pytest.approx((settings.n_inner * n_layers) ** -0.5, rel=0.01)
+
+
 def test_decay_spares_vectors_and_state_matrices():
     network = Caduceus(width=6, n_layers=1).build(DNA)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -179,7 +187,10 @@ def test_a_float32_stream_serves_small_weights():
     torch.manual_seed(0)
     network = settings.build(DNA)
     exact = network(some_tokens())
+    streams: list[torch.dtype] = []
+    network.norm.register_forward_pre_hook(lambda _, inputs: streams.append(inputs[0].dtype))
     logits = network.to(torch.bfloat16)(some_tokens())
+    assert streams == [torch.float32]
     assert logits.dtype == torch.bfloat16
     assert (logits.float() - exact).abs().max() < 0.05 * exact.abs().max()
 
