@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import functools
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +12,11 @@ from torch import Tensor
 
 from dnadiff.errors import InputError, nearest
 from dnadiff.ops.chunked_scan import chunked_scan
+from dnadiff.ops.native.scan import native_scan
+from dnadiff.ops.native.trust import find_trouble, serves
 from dnadiff.ops.segments import segment_starts
 
-Implementation = Literal["auto", "torch"]
+Implementation = Literal["auto", "torch", "native"]
 
 
 def selective_scan(
@@ -43,17 +47,38 @@ def selective_scan(
         valid: (batch, length) bool; where it is False, d_t is 0 and the state passes unchanged.
         segments: (batch, length) integers; the state starts anew where the number changes.
         reverse: run from the last position to the first; outputs stay at their positions.
-        implementation: "torch" is the reference; "auto" the fastest there is.
+        implementation: "torch" is the reference, "native" the C kernel for CPUs; "auto" the fastest there is.
 
     Returns:
         (batch, length, channels) in the type of x.
 
     Raises:
-        InputError: an implementation that does not exist.
+        InputError: an implementation that does not exist, or not here.
     """
     if implementation not in get_args(Implementation):
         known = get_args(Implementation)
         raise InputError(f"scan: no implementation {implementation!r}{nearest(implementation, known)}; use {known}")
+    options: dict[str, Any] = {"D": D, "gate": gate, "delta_bias": delta_bias, "valid": valid, "segments": segments}
+    if implementation != "torch" and serves("scan", implementation, _trouble(), x, A):
+        return _by_kernel(x=x, delta=delta, A=A, B=B, C=C, **options, reverse=reverse)
+    return _by_definition(x, delta, A, B, C, **options, reverse=reverse)
+
+
+def _by_definition(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    *,
+    D: Tensor | None,
+    gate: Tensor | None,
+    delta_bias: Tensor | None,
+    valid: Tensor | None,
+    segments: Tensor | None,
+    reverse: bool,
+) -> Tensor:
+    """`selective_scan` in plain torch: what every kernel must agree with."""
     dtype = torch.promote_types(torch.promote_types(x.dtype, A.dtype), torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         inputs = x.to(dtype)
@@ -66,3 +91,29 @@ def selective_scan(
         if gate is not None:
             y = y * F.silu(gate.to(dtype))
     return y.to(x.dtype)
+
+
+def _by_kernel(*, segments: Tensor | None, reverse: bool, **inputs: Any) -> Tensor:
+    restart = None if segments is None else segment_starts(segments, reverse=reverse)
+    return native_scan(restart=restart, reverse=reverse, **inputs)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@functools.cache
+def _trouble() -> str | None:
+    """Why the C kernel cannot serve on this machine, found at first use."""
+    return find_trouble("scan", _by_kernel, _by_definition, _examples())
+
+
+def _examples() -> Iterator[dict[str, Any]]:
+    """Small inputs that reach every branch of a kernel: both directions, odd sizes, padding and segments."""
+    generator = torch.Generator().manual_seed(0)
+    rows, maps, channels = (2, 37, 19), (2, 37, 5), (19,)
+    shapes = {"x": rows, "delta": rows, "A": (19, 5), "B": maps, "C": maps, "D": channels, "gate": rows}
+    shapes["delta_bias"] = channels
+    drawn = {name: torch.randn(s, generator=generator, dtype=torch.float32, device="cpu") for name, s in shapes.items()}
+    drawn["A"] = -drawn["A"].exp()
+    position = torch.arange(37, device="cpu").expand(2, 37)
+    yield {**drawn, "valid": position % 7 != 3, "segments": position // 11, "reverse": True}
+    plain = {"D": None, "gate": None, "delta_bias": None, "valid": None, "segments": None, "reverse": False}
+    yield {**drawn, **plain}

@@ -1,0 +1,94 @@
+"""The compiled library: found, checked against its sources, and called through ctypes, which releases the GIL."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dnadiff.ops.native import build
+
+MEND = "install a C compiler (gcc or clang), then run `python -m dnadiff.ops.native.build`"
+
+
+class Library(NamedTuple):
+    """The compiled kernels."""
+
+    functions: ctypes.CDLL
+    levels: tuple[str, ...]  # of the instruction set, those that this processor has, best first
+
+
+@functools.cache
+def load() -> Library | str:
+    """The library; where there is none, why."""
+    if not build.LIBRARY.exists():
+        return "the C kernels were not built"
+    try:
+        functions = ctypes.CDLL(str(build.LIBRARY))
+        functions.dnadiff_sources.restype = ctypes.c_char_p
+        built_from = functions.dnadiff_sources().decode()
+    except (OSError, AttributeError) as error:
+        return f"the C kernels do not load ({error})"
+    if built_from != build.sources_hash():
+        return "the C kernels were built from other sources"
+    return Library(functions, tuple(name for name in build.levels() if functions.dnadiff_has_level(name.encode())))
+
+
+def kernel(name: str, level: str | None = None) -> Callable[..., int]:
+    """The C function `name`, at the best level of this processor if none is given; for where `load` finds a library."""
+    library = load()
+    assert isinstance(library, Library), library
+    function: Callable[..., int] = getattr(library.functions, f"dnadiff_{name}_{level or library.levels[0]}")
+    return function
+
+
+def run_threads(work: Callable[[], int]) -> None:
+    """Call `work` in as many threads at once as torch uses, this one among them.
+
+    Raises:
+        MemoryError: a call returned something else than 0.
+    """
+    others = [_executor(os.getpid()).submit(work) for _ in range(torch.get_num_threads() - 1)]
+    failures = [work(), *(other.result() for other in others)]
+    if any(failures):
+        raise MemoryError("the C kernels found no memory for their scratch space")
+
+
+@functools.cache
+def _executor(pid: int) -> ThreadPoolExecutor:
+    """Threads of this process (`pid`): a forked child has none of its parent's. They start when first needed."""
+    return ThreadPoolExecutor(max_workers=max(64, os.cpu_count() or 1), thread_name_prefix="dnadiff-kernel")
+
+
+class Rows(ctypes.Structure):
+    """A tensor (batch, length, channels) with neighbouring channels, float32 or bf16; absent by default."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("row_step", ctypes.c_int64),
+        ("time_step", ctypes.c_int64),
+        ("is_bf16", ctypes.c_int64),
+    ]
+
+    @classmethod
+    def of(cls, tensor: Tensor | None) -> Rows:
+        """A view; the caller keeps the tensor."""
+        if tensor is None:
+            return cls()
+        return cls(tensor.data_ptr(), tensor.stride(0), tensor.stride(1), tensor.dtype == torch.bfloat16)
+
+
+def as_rows(tensor: Tensor) -> Tensor:
+    """The tensor itself, or a copy whose channels are neighbours."""
+    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Of the first element."""
+    return None if tensor is None else tensor.data_ptr()

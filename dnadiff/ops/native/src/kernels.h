@@ -1,0 +1,47 @@
+/* What the kernels share with their callers in Python; `library.py` mirrors the structures field by field. */
+#ifndef DNADIFF_KERNELS_H
+#define DNADIFF_KERNELS_H
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#define SCAN_BLOCK 64 /* channels of a block */
+#define SCAN_STEPS 32 /* of time, between states that are kept */
+
+#define JOIN_(name, level) name##_##level
+#define JOIN(name, level) JOIN_(name, level)
+#define LEVEL_NAME(name) __attribute__((visibility("default"))) JOIN(name, LEVEL)
+
+/* A tensor (batch, length, channels) whose channels are neighbours; steps count elements. */
+typedef struct {
+    void *data; /* NULL where it is absent */
+    int64_t row_step, time_step;
+    int64_t is_bf16;
+} Rows;
+
+typedef struct {
+    int64_t batch, length, channels, states, reverse;
+    Rows x, delta, gate, y;
+    const float *A;               /* (channels, states) */
+    const float *B, *C;           /* (batch, length, states) */
+    const float *D, *delta_bias;  /* (channels,) or NULL */
+    const uint8_t *valid;         /* (batch, length) or NULL */
+    const uint8_t *restart;       /* (batch, length) or NULL */
+    float *kept;                  /* (batch, blocks, chunks, states, SCAN_BLOCK) or NULL */
+    Rows dy, dx, d_delta, d_gate; /* from here on: the backward pass only */
+    float *dA;                    /* (batch, channels, states) */
+    float *dB, *dC;               /* (blocks, batch, length, states) */
+    float *d_D, *d_bias;          /* (batch, channels) */
+} Scan;
+
+static inline float *kept_state(const Scan *s, int64_t row, int64_t block, int64_t chunk) {
+    int64_t blocks = (s->channels + SCAN_BLOCK - 1) / SCAN_BLOCK, chunks = (s->length + SCAN_STEPS - 1) / SCAN_STEPS;
+    return s->kept + ((row * blocks + block) * chunks + chunk) * s->states * SCAN_BLOCK;
+}
+
+static inline void *aligned_room(size_t bytes) {
+    void *room = NULL;
+    return posix_memalign(&room, 64, bytes) ? NULL : room;
+}
+
+#endif
