@@ -77,7 +77,7 @@ def verify(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-        files: dict[str, str] = manifest["sha256"]
+        files: dict[str, str] = dict(manifest["sha256"])
         newer = int(manifest["format"]) > FORMAT
     except FileNotFoundError:
         raise InputError(

@@ -28,14 +28,14 @@ class SubsDenoiser:
         return self.network.time_conditioned
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
-        """Log-probabilities at `wanted`: (n, n_letters) float32; see `PosteriorDenoiser`."""
+        """Log-probabilities at `wanted`: (n, n_letters) float32 or better; see `PosteriorDenoiser`."""
         features = self.network.features(
             self.network.embed(batch.tokens), t, valid=batch.valid, segments=batch.segments, label=batch.label
         )
         logits = self.network.logits(features[wanted])  # (n, vocab)
         letters = self.vocab.letter_ids.to(logits.device)
         with torch.autocast(logits.device.type, enabled=False):
-            return torch.log_softmax(logits[:, letters].float(), dim=-1)
+            return torch.log_softmax(logits[:, letters], dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def letter_nats(log_probs: Tensor, tokens: Tensor, vocab: Vocab) -> Tensor:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from dnadiff.batch import Batch
 from dnadiff.diffusion.bound import hide_random_numbers, spread_fractions
 from dnadiff.diffusion.noise import Noise, draw_noise
+from dnadiff.errors import InputError
 from dnadiff.rng import Stream, epoch_order, numpy_generator
 from dnadiff.vocab import Vocab
 
@@ -54,7 +55,11 @@ class StepDataset(Dataset[StepBatch]):
 
     def __init__(self, rows: Rows, *, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self._rows, self._seed, self._batch_size = rows, seed, batch_size
-        per_rank = batch_size // world_size
+        per_rank, left_over = divmod(batch_size, world_size)
+        if left_over:
+            raise InputError(
+                f"train.batch_size ({batch_size}) cannot be shared by {world_size} devices; choose a multiple of them"
+            )
         self._mine = slice(rank * per_rank, (rank + 1) * per_rank)
         self._orders: dict[int, np.ndarray] = {}
 

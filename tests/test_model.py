@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+from dnadiff.batch import Batch
+from dnadiff.diffusion.bound import bound_nats
+from dnadiff.diffusion.noise import Noise, draw_noise
+from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.models import Caduceus, Mamba
+from dnadiff.vocab import DNA
+
+
+def small(backbone, dtype=torch.float64):
+    torch.manual_seed(0)
+    model = DiffusionModel(ModelConfig(model=backbone), DNA).to(dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def letters(rows, length):
+    return DNA.letter_ids[torch.randint(4, (rows, length), generator=torch.Generator().manual_seed(1))]
+
+
+def opposite(tokens):
+    return DNA.complement_ids[tokens.flip(-1)]
+
+
+@pytest.mark.parametrize("block", ["fused", "unfused"])
+def test_a_sequence_and_its_reverse_complement_have_the_same_bound_under_mirrored_masks(block):
+    model = small(Caduceus(width=8, n_layers=3, n_states=4, symmetry="ps", block=block))
+    tokens = letters(5, 17)
+    hidden = torch.rand(5, 17, generator=torch.Generator().manual_seed(2)) < 0.4
+    forward = bound_nats(model.denoiser(), Batch(tokens), hidden, DNA)
+    backward = bound_nats(model.denoiser(), Batch(opposite(tokens)), hidden.flip(-1), DNA)
+    assert torch.allclose(forward, backward, rtol=1e-6)
+
+
+def test_a_network_that_is_not_equivariant_tells_the_strands_apart():
+    model = small(Caduceus(width=8, n_layers=2, n_states=4, symmetry="ph"))
+    tokens = letters(5, 17)
+    hidden = torch.ones(5, 17, dtype=torch.bool)
+    hidden[:, ::2] = False
+    forward = bound_nats(model.denoiser(), Batch(tokens), hidden, DNA)
+    backward = bound_nats(model.denoiser(), Batch(opposite(tokens)), hidden.flip(-1), DNA)
+    assert not torch.allclose(forward, backward, rtol=1e-3)
+
+
+@pytest.mark.parametrize("backbone", [Caduceus(width=8, n_layers=1), Mamba(width=8, n_layers=1)], ids=repr)
+def test_a_batch_of_unknown_bases_has_a_finite_loss_and_gradient(backbone):
+    model = small(backbone, torch.float32)
+    terms = model.loss(Batch(torch.full((2, 12), DNA.unknown)), draw_noise(np.random.default_rng(0), 2, 12))
+    terms.nats.sum().backward()
+    assert terms.nats.sum() == 0
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_gradient_of_the_loss_agrees_with_finite_differences():
+    model = small(Caduceus(width=4, n_layers=1, n_states=2))
+    batch, noise = Batch(letters(2, 9)), draw_noise(np.random.default_rng(3), 2, 9)
+    noise = Noise(noise.times.double(), noise.uniforms.double())
+
+    def loss():
+        return model.loss(batch, noise).nats.double().sum()
+
+    loss().backward()
+    step = 1e-5
+    for parameter in model.parameters():
+        flat, grad = parameter.data.view(-1), parameter.grad.view(-1)
+        index = int(grad.abs().argmax())
+        kept = flat[index].item()
+        values = []
+        for sign in (1, -1):
+            flat[index] = kept + sign * step
+            values.append(loss().item())
+        flat[index] = kept
+        assert grad[index].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-6)
+
+
+def test_padding_does_not_change_the_loss_of_a_row():
+    model = small(Caduceus(width=8, n_layers=2, n_states=4), torch.float32)
+    tokens = letters(1, 10)
+    padded = torch.cat([tokens, torch.full((1, 5), DNA.pad)], 1)
+    uniforms = torch.rand(1, 15, generator=torch.Generator().manual_seed(0))
+    time = torch.tensor([0.6])
+    alone = model.loss(Batch(tokens), Noise(time, uniforms[:, :10])).nats.sum()
+    beside = model.loss(Batch(padded, valid=padded != DNA.pad), Noise(time, uniforms)).nats.sum()
+    assert beside.item() == pytest.approx(alone.item(), rel=1e-5)

@@ -1,0 +1,80 @@
+import json
+import os
+
+import pytest
+
+from dnadiff.errors import InputError, ResourceError
+from dnadiff.files import sha256
+from dnadiff.run import RunFolder, find_checkpoint
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run with checkpoints at 1, 2, 3, 4; the best by validation is 2."""
+    run = RunFolder(tmp_path)
+    for step, bits in [(1, 1.9), (2, 1.7), (3, None), (4, 1.8)]:
+        folder = run.checkpoint(step)
+        folder.mkdir(parents=True)
+        (folder / "weights.safetensors").write_text("w")
+        files = {"weights.safetensors": sha256(folder / "weights.safetensors")}
+        (folder / "manifest.json").write_text(json.dumps({"format": 1, "valid_bits": bits, "sha256": files}))
+    return run
+
+
+def test_newest_and_best(run):
+    assert run.steps() == [1, 2, 3, 4]
+    assert run.newest() == run.checkpoint(4)
+    assert run.best() == run.checkpoint(2)
+
+
+def test_a_damaged_newest_is_passed_over_with_a_warning(run, caplog):
+    (run.checkpoint(4) / "weights.safetensors").write_text("x")
+    assert run.newest() == run.checkpoint(3)
+    assert "damaged or missing" in caplog.text
+
+
+def test_prune_keeps_the_newest_and_the_best(run):
+    run.prune(2)
+    assert run.steps() == [2, 3, 4]
+
+
+def test_find_checkpoint_takes_a_run_or_a_checkpoint(run, tmp_path):
+    assert find_checkpoint(run.path) == run.checkpoint(2)
+    assert find_checkpoint(run.checkpoint(1)) == run.checkpoint(1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no finished checkpoint"):
+        find_checkpoint(tmp_path / "empty")
+    with pytest.raises(InputError, match="no such folder"):
+        find_checkpoint(tmp_path / "none")
+
+
+def test_settings_are_recorded_once_and_compared_after(run):
+    run.claim("a: 1\nb: 2\n")
+    run.claim("a: 1\nb: 2\n")
+    with pytest.raises(InputError, match=r"other settings \(b: 2, b: 3\); choose another --out"):
+        run.claim("a: 1\nb: 3\n")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_second_process_is_kept_out_and_a_dead_one_is_not(run):
+    def try_in_child():
+        child = os.fork()
+        if child == 0:
+            try:
+                with run.locked():
+                    os._exit(0)
+            except ResourceError as error:
+                os._exit(7 if f"process {os.getppid()} on " in str(error) else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with run.locked():
+        assert try_in_child() == 7
+    assert try_in_child() == 0
+    with run.locked():  # the child ended without letting go
+        pass
+
+
+def test_the_manifest_grows(run):
+    run.add_to_manifest(a=1)
+    run.add_to_manifest(b=2)
+    assert json.loads(run.manifest.read_text()) == {"a": 1, "b": 2}

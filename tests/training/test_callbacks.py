@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+
+from dnadiff.errors import DivergedError, InputError
+from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.models import Caduceus
+from dnadiff.run import RunFolder
+from dnadiff.training.fit import fit
+from dnadiff.training.metrics import read_metrics
+from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.steps import StepDataset, StepLoader, validation_batches
+from dnadiff.vocab import DNA
+
+
+class Rows:
+    length = 16
+
+    def __init__(self, n=10):
+        self._tokens = np.random.default_rng(0).integers(7, 11, size=(n, self.length)).astype(np.uint8)
+
+    def __len__(self):
+        return len(self._tokens)
+
+    def rows(self, indices, *, epoch):
+        return self._tokens[indices] if epoch is None else self._tokens[indices, ::-1]
+
+
+def train(path, *, lr=1e-3, poison=False, **changes):
+    torch.manual_seed(0)
+    model = DiffusionModel(ModelConfig(model=Caduceus(width=8, n_layers=1, n_states=2)), DNA)
+    if poison:
+        with torch.no_grad():
+            model.network.embedding[8] = float("nan")
+    settings = TrainSettings(
+        **{"max_steps": 6, "batch_size": 2, "log_every": 1, "validate_every": 1, "valid_windows": 4, **changes}
+    )
+    run = RunFolder(path)
+    fit(model, Rows(), Rows(), run, optim=OptimSettings(lr=lr), train=settings, data_fingerprint="data")
+    return run
+
+
+def test_a_run_that_no_longer_improves_stops(tmp_path):
+    run = train(tmp_path, lr=1e-12, patience=2, max_steps=50)
+    rows = read_metrics(run.metrics)
+    assert len(rows) == 3
+    assert run.steps()[-1] == 3
+
+
+def test_a_loss_that_is_no_number_names_step_rate_and_windows_and_saves_nothing(tmp_path):
+    with pytest.raises(DivergedError, match=r"step 1: the loss is nan .* learning rate .*, windows \[\d+, \d+\]"):
+        train(tmp_path, poison=True)
+    assert RunFolder(tmp_path).steps() == []
+
+
+def test_validation_uses_the_same_windows_and_masks_every_time():
+    first, second = (validation_batches(Rows(), DNA, seed=3, n_windows=5, batch_size=2) for _ in range(2))
+    assert [len(batch.tokens) for batch, _ in first] == [2, 2, 1]
+    for (a, hidden_a), (b, hidden_b) in zip(first, second, strict=True):
+        assert torch.equal(a.tokens, b.tokens)
+        assert torch.equal(hidden_a, hidden_b)
+        assert hidden_a.any(1).all()
+
+
+def test_every_window_is_read_once_an_epoch_in_another_order():
+    steps = StepDataset(Rows(10), seed=0, batch_size=4)
+    order = torch.cat([steps[step].indices for step in range(5)])
+    assert sorted(order[:10].tolist()) == sorted(order[10:].tolist()) == list(range(10))
+    assert order[:10].tolist() != order[10:].tolist()
+
+
+def test_ranks_take_their_rows_of_the_same_batch_and_noise():
+    whole = StepDataset(Rows(), seed=0, batch_size=4)[7]
+    parts = [StepDataset(Rows(), seed=0, batch_size=4, rank=rank, world_size=2)[7] for rank in range(2)]
+    assert torch.equal(torch.cat([part.batch.tokens for part in parts]), whole.batch.tokens)
+    assert torch.equal(torch.cat([part.noise.uniforms for part in parts]), whole.noise.uniforms)
+    assert torch.equal(torch.cat([part.noise.times for part in parts]), whole.noise.times)
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused():
+    with pytest.raises(InputError, match=r"train\.batch_size \(5\) cannot be shared by 2 devices"):
+        StepDataset(Rows(), seed=0, batch_size=5, rank=0, world_size=2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_do_not_change_what_is_read(workers):
+    steps = StepDataset(Rows(), seed=1, batch_size=3)
+    read = list(StepLoader(steps, start=2, stop=8, workers=workers))
+    assert [batch.step for batch in read] == list(range(2, 8))
+    for batch in read:
+        assert torch.equal(batch.batch.tokens, steps[batch.step].batch.tokens)
+        assert torch.equal(batch.noise.uniforms, steps[batch.step].noise.uniforms)
