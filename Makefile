@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 ANSWERS := -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)'
 
+SET_UP_FROM := pyproject.toml constraints.txt hatch_build.py $(wildcard dnadiff/ops/native/build.py dnadiff/ops/native/src/*)
+
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types build clean
 
@@ -50,10 +52,10 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 	else $(PIP) install -c constraints.txt $$torch; fi
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt
+$(VENV)/.installed: $(VENV)/.torch $(SET_UP_FROM)
 	$(PIP) install -q -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
+$(VENV)/.dev: $(VENV)/.torch $(SET_UP_FROM)
 	$(PIP) install -q -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.installed $@
