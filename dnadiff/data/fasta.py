@@ -23,6 +23,7 @@ from dnadiff.dna import ENCODE
 from dnadiff.errors import InputError, nearest
 
 log = logging.getLogger(__name__)
+CACHED_BP = 1 << 18  # windows are read in pieces that stay in the processor's cache
 Tokens = NDArray[np.uint8]
 _TABLE = ENCODE.tobytes()
 
@@ -104,12 +105,15 @@ class Genome:
             InputError: a window is empty or reaches past an end of its contig, or the file is no longer what it was.
         """
         self._check_bounds(contigs, starts, length)
-        begin = self.index.byte_at(contigs, starts)
-        end = self.index.byte_at(contigs, starts + (length - 1)) + 1
-        data = self._bytes()
-        text = b"".join([data[i:j] for i, j in zip(begin.tolist(), end.tolist(), strict=True)])
-        tokens = np.frombuffer(bytearray(text.translate(_TABLE, b"\r\n")), np.uint8)  # through bytearray: writable
-        return tokens.reshape(len(starts), length)
+        begin = self.index.byte_at(contigs, starts).tolist()
+        end = (self.index.byte_at(contigs, starts + (length - 1)) + 1).tolist()
+        data, tokens = self._bytes(), np.empty((len(starts), length), np.uint8)
+        at_once = max(1, CACHED_BP // length)
+        for row in range(0, len(starts), at_once):
+            rows = slice(row, row + at_once)
+            text = b"".join([data[i:j] for i, j in zip(begin[rows], end[rows], strict=True)])
+            tokens[rows] = np.frombuffer(text.translate(_TABLE, b"\r\n"), np.uint8).reshape(-1, length)
+        return tokens
 
     def share_unknown(self, contigs: Ints, starts: Ints, length: int) -> NDArray[np.float64]:
         """(n,) float64: the share of unknown bases in each window, from the index alone."""

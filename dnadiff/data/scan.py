@@ -277,13 +277,14 @@ class _Scan:
         if INVALID in classes:
             raise self._bad_symbol(body.translate(None, b"\r\n"), classes.index(INVALID), lines)
         kind = np.frombuffer(classes, np.uint8)
-        unknown = kind >= _N
+        unknown = np.zeros(len(kind) + 2, bool)  # known at both ends, so that runs begin and end
+        unknown[1:-1] = kind >= _N
         self.symbols[SYMBOL_U] += int(np.count_nonzero(kind == _U))
         self.symbols[SYMBOL_CODE] += int(np.count_nonzero(kind == _CODE))
         self.symbols["N"] += int(np.count_nonzero(kind == _N))
         self.symbols["lower case"] += int(np.count_nonzero(np.frombuffer(body, np.uint8) >= ord("a")))
         if unknown.any():
-            edges = np.flatnonzero(np.diff(unknown.view(np.int8), prepend=0, append=0))
+            edges = np.flatnonzero(unknown[1:] != unknown[:-1])
             self.unknown.append(self.n_bases + self.open_bytes + edges.reshape(-1, 2))
 
     def _bad_symbol(self, bases: bytes, at: int, lines: _Lines) -> InputError:
