@@ -95,7 +95,7 @@ def read_bed(
             continue
         n_bad += 1
         if n_bad <= N_SHOWN:
-            shown.append(f"line {number}: {row}")
+            shown.append(f"line {number}: {row}{_hint(columns[0], genome)}")
     if n_bad and on_bad == "error":
         more = f"; {n_bad} bad rows in all" if n_bad > N_SHOWN else ""
         raise InputError(f"{source}: {'; '.join(shown)}{more}; mend them, or pass on_bad=skip to leave them out")
@@ -154,7 +154,7 @@ def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int
         return f"{len(columns)} columns where a row has contig, start and end, separated by tabs"
     contig, start_text, end_text = columns[0], columns[1].strip(), columns[2].strip()
     if contig not in genome.names:
-        return _unknown_contig(contig, genome)
+        return f"contig {contig!r} is not in the genome"
     for name, text in [("start", start_text), ("end", end_text)]:
         if not (text.isascii() and text.removeprefix("-").isdecimal()):
             return f"{name} {text!r} is not a whole number in plain digits"
@@ -172,10 +172,11 @@ def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int
     return number, start, end, strand, _SPLIT_NUMBERS.get(columns[3].strip(), -1) if len(columns) > 3 else -1
 
 
-def _unknown_contig(contig: str, genome: _Genome) -> str:
-    if contig in genome.aliases:
-        return f"contig {contig!r} is {genome.aliases[contig]!r} in the genome; set data.rename_contigs=true"
-    return f"contig {contig!r} is not in the genome{nearest(contig, genome.names)}"
+def _hint(contig: str, genome: _Genome) -> str:
+    """What an unknown contig may be; only for rows that are shown, as looking for the nearest name is slow."""
+    if contig in genome.aliases and contig not in genome.names:
+        return f", which has {genome.aliases[contig]!r}; set data.rename_contigs=true"
+    return "" if contig in genome.names else nearest(contig, genome.names)
 
 
 def _assembly(genome: _Genome) -> str:

@@ -33,9 +33,7 @@ class Genome:
 
     Attributes:
         path: as the user named it.
-        contigs: length in bases by name, in file order.
         index: of the plain file.
-        warnings: counts of symbols that were read as another.
     """
 
     def __init__(self, path: Path, plain: Path, identity: Identity, index: Index) -> None:
@@ -67,6 +65,7 @@ class Genome:
 
     @cached_property
     def contigs(self) -> dict[str, int]:
+        """Length in bases by name, in file order."""
         return dict(zip(self.index.names, self.index.lengths.tolist(), strict=True))
 
     @cached_property
@@ -76,6 +75,7 @@ class Genome:
 
     @property
     def warnings(self) -> dict[str, int]:
+        """Counts of symbols that were read as another."""
         return {symbol: n for symbol in (SYMBOL_U, SYMBOL_CODE) if (n := self.index.symbols[symbol])}
 
     def fingerprint(self) -> str:

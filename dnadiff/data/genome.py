@@ -96,10 +96,11 @@ class GenomeSplits:
     vocab: Vocab = DNA
 
     def sets(self) -> dict[str, WindowSet]:
+        """The three sets by name."""
         return dict(zip(SPLITS, (self.train, self.valid, self.test), strict=True))
 
     def counts(self) -> list[CountRow]:
-        """A row for each split and contig. Reads every window once: about 10 s for a human genome."""
+        """A row for each split and contig. Reads every window once: some 15 s for a human genome."""
         return [row for name, windows in self.sets().items() for row in windows.counts(name)]
 
     def describe(self) -> dict[str, str]:
@@ -130,7 +131,7 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
     check_known(settings.exclude, genome.contigs, "data.exclude")
     rows = _rows(settings, genome)
     split = _choose(settings, genome, rows)
-    runs = _runs(split, genome, settings.length)
+    runs = _runs(split, genome)
     windows, dropped = tile(
         rows, runs, genome.index.starts[:-1], length=settings.length, stride=settings.stride or settings.length
     )
@@ -200,12 +201,12 @@ def _choose(settings: GenomeData, genome: Genome, rows: Intervals) -> Chosen:
     return split
 
 
-def _runs(split: Chosen, genome: Genome, length: int) -> Runs:
+def _runs(split: Chosen, genome: Genome) -> Runs:
     match split:
         case ByChromosome():
             return by_chromosome(genome.contigs, split)
         case ByBlocks():
-            return by_blocks(genome.contigs, split, length=length)
+            return by_blocks(genome.contigs, split)
         case _:
             return by_column(genome.contigs)
 
@@ -217,7 +218,7 @@ def _check_filled(windows: Windows, wanted: set[int], length: int, dropped: dict
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items() if n) or "nothing"
         raise InputError(
             f"data: no window of {length} bases for {' and '.join(empty)} (left out: {reasons}); "
-            "choose a smaller data.length, a larger data.max_n, or another data.split"
+            "choose a smaller data.length, a larger data.max_n or data.split.block_bp, or another data.split"
         )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from dnadiff.data.cache import locked, writable_folder
 from dnadiff.data.inputs import is_gzip, unpack
 from dnadiff.data.scan import Index, scan
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import unfinished
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,10 @@ def _build(stem: Path, source: Path) -> tuple[Path, Identity, Index]:
         raise InputError(f"{source}: the file changed while it was read; wait until it is complete and start again")
     identity = Identity.of(plain)
     log.info("%s: %d contigs, %s bases", source, len(index.names), f"{index.starts[-1]:,}")
-    _save(stem, index, source=before, plain=identity, scanned_ns=started)
+    try:
+        _save(stem, index, source=before, plain=identity, scanned_ns=started)
+    except ResourceError as error:
+        log.warning("%s; the index of %s is kept in memory only", error, source)
     return plain, identity, index
 
 

@@ -43,6 +43,7 @@ def find_file(path: str | Path) -> Path:
 
 
 def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed with gzip or bgzip, told by its first bytes."""
     with path.open("rb") as handle:
         return handle.read(2) == b"\x1f\x8b"
 

@@ -1,9 +1,8 @@
 """One pass over a FASTA file: where its records lie, which symbols it holds, where its Ns are, what its sha256 is.
 
 The index is built here and not by pyfaidx: every byte has to be seen once in any case, so that a run does not meet an
-impossible symbol in its third hour, and a whole block of lines is checked by a few vectorised steps (about a second
-per 400 million bases). A .fai file beside the FASTA is never read as truth, so a stale or hostile one cannot
-yield wrong bases.
+impossible symbol in its third hour, and a whole block of lines is checked by a few vectorised steps (some 200
+million bases a second). A .fai file beside the FASTA is never believed, so that a stale or hostile one does no harm.
 
 Bases of all records, end to end, form one axis ("laid end to end" below); runs of N are kept on it.
 """
@@ -24,8 +23,8 @@ from dnadiff.errors import InputError
 
 BLOCK_BYTES = 1 << 21
 LONGEST_HEADER_BYTES = 1 << 16
-NEWLINES = "write newlines: `tr '\\r' '\\n' < in.fa > out.fa`"
 SYMBOL_U, SYMBOL_CODE = "U read as T", "IUPAC codes read as N"
+NEWLINES = "write newlines: `tr '\\r' '\\n' < in.fa > out.fa`"
 REWRAP = "rewrap it to one line width, for instance `seqkit seq -w 60 in.fa > out.fa`"
 
 Ints = NDArray[np.int64]
@@ -180,7 +179,7 @@ class _Lines(NamedTuple):
     ends: Ints  # byte of its newline
     bases: Ints  # bytes without the line end
     end_bytes: Ints  # 1 for a newline, 2 for carriage return and newline
-    header: NDArray[np.bool_]  # bool
+    header: NDArray[np.bool_]
     before: Ints  # bases of the file up to the end of this line
 
 
@@ -204,6 +203,7 @@ class _Scan:
         self.symbols = dict.fromkeys([SYMBOL_U, SYMBOL_CODE, "N", "lower case"], 0)
 
     def feed(self, block: bytes) -> None:
+        """Take in the next block, as `_blocks` cuts them."""
         lines = self._lines(block)
         self._add_records(block, lines)
         self._add_symbols(block, lines)
@@ -263,7 +263,10 @@ class _Scan:
             words = block[begin + 1 : end].split(None, 1)
             if not words:
                 raise self._fail(line, "a record without a name; write one after '>'")
-            self.names.append(words[0].decode("utf-8", "backslashreplace"))
+            name = words[0].decode("utf-8", "backslashreplace")
+            if not name.isprintable():
+                raise self._fail(line, f"the name {name!r} holds control characters; rename the record")
+            self.names.append(name)
         self.header_lines.append(self.n_lines + headers + 1)
         self.starts.append(lines.before[headers])
         self.offsets.append(self.file_bytes + lines.ends[headers] + 1)

@@ -17,8 +17,7 @@ from pydantic import Field, model_validator
 from dnadiff.config import Settings
 from dnadiff.errors import InputError, nearest
 
-LARGEST_BLOCK_BP = 1_000_000
-SMALLEST_BLOCK_WINDOWS = 4
+LARGEST_BLOCK_BP = 1 << 20
 
 
 class Auto(Settings):
@@ -58,7 +57,7 @@ class ByBlocks(Settings):
 
     kind: Literal["blocks"] = "blocks"
     block_bp: int | None = Field(None, gt=0)
-    """Bases in a block; null: a hundredth of the genome, at most a million, at least four windows."""
+    """Bases in a block; null: the power of two next below a hundredth of the genome, at most 2^20."""
     valid: float = Field(0.05, ge=0, lt=1)
     """Share of blocks for validation; at least one block if it is not 0."""
     test: float = Field(0.05, ge=0, lt=1)
@@ -102,14 +101,14 @@ def by_chromosome(contigs: dict[str, int], split: ByChromosome) -> Runs:
     return Runs(by_column(contigs).start, np.array([number.get(name, others) for name in contigs], np.int8))
 
 
-def by_blocks(contigs: dict[str, int], split: ByBlocks, *, length: int) -> Runs:
+def by_blocks(contigs: dict[str, int], split: ByBlocks) -> Runs:
     """Blocks are ranked by a hash of (seed, contig, block); the first go to validation, the next to testing.
 
     Raises:
         InputError: there are too few blocks.
     """
     total = sum(contigs.values())
-    block_bp = split.block_bp or _default_block(total, length)
+    block_bp = split.block_bp or _default_block(total)
     keys = [(name, start) for name, bases in contigs.items() for start in range(0, bases, block_bp)]
     rank = np.argsort(np.argsort([_hash(split.seed, name, start // block_bp) for name, start in keys], kind="stable"))
     n_valid, n_test = (max(round(share * len(keys)), int(share > 0)) for share in (split.valid, split.test))
@@ -133,9 +132,10 @@ def check_known(names: Sequence[str], contigs: dict[str, int], where: str) -> No
         raise InputError(f"{where}: contigs that the genome does not have: {', '.join(unknown)}")
 
 
-def _default_block(total_bp: int, length: int) -> int:
-    wanted = max(min(total_bp // 100, LARGEST_BLOCK_BP), SMALLEST_BLOCK_WINDOWS * length)
-    return wanted // length * length  # whole windows, so that tiling loses none at a border
+def _default_block(total_bp: int) -> int:
+    """Not a matter of the windows' length: a model must not be trained on what another length holds out."""
+    wanted = min(max(total_bp // 100, 1), LARGEST_BLOCK_BP)
+    return 1 << (wanted.bit_length() - 1)  # so that windows of the usual lengths end where blocks do
 
 
 def _hash(seed: int, contig: str, block: int) -> int:

@@ -34,7 +34,7 @@ class CountRow(NamedTuple):
 
 
 class WindowSet:
-    """The windows of one split, as rows of tokens. Holds no open file, so it can be pickled and forked."""
+    """The windows of one split, as rows of tokens. Can be pickled and forked."""
 
     def __init__(
         self, genome: Genome, windows: Windows, *, length: int, reverse_complement: bool, jitter: int, seed: int

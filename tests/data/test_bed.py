@@ -56,8 +56,8 @@ BAD = {
     "chr1\t0\t99999999999999999999": "end 99999999999999999999 is beyond 'chr1'",
     "chr1\t10": "2 columns where a row has contig, start and end",
     "chr1\t1\t2\tn\t0\tx": "strand 'x' is not one of + - .",
-    "1\t1\t2": "contig '1' is 'chr1' in the genome; set data.rename_contigs=true",
-    "MT\t1\t2": "contig 'MT' is 'chrM' in the genome; set data.rename_contigs=true",
+    "1\t1\t2": "contig '1' is not in the genome, which has 'chr1'; set data.rename_contigs=true",
+    "MT\t1\t2": "contig 'MT' is not in the genome, which has 'chrM'; set data.rename_contigs=true",
 }
 
 

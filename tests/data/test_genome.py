@@ -94,10 +94,20 @@ def test_rows_as_windows_and_as_regions(ref: str, tmp_path: Path) -> None:
 def test_auto_takes_the_column_else_blocks(ref: str, tmp_path: Path) -> None:
     named = bed(tmp_path, ("chr1", 0, 200, "train"), ("chr1", 200, 400, "val"))
     assert open_data(settings(ref, regions=named), seed=0).split.kind == "column"
-    data = open_data(settings(ref), seed=0)
+    data = open_data(settings(ref, length=50), seed=0)
     assert data.split.kind == "blocks"
     assert "ByBlocks" in data.describe()["split"]
     assert all(len(windows) for windows in data.sets().values())
+
+
+def test_auto_takes_the_toys_chromosomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = tmp_path / "toy.fa"
+    toy.write_text(fasta_text({f"toy{i}": random_bases(300, seed=i) for i in range(1, 9)}))
+    monkeypatch.setattr("dnadiff.data.toy.write_toy_genome", lambda folder: toy)
+    data = open_data(GenomeData(length=100), seed=0)
+    assert {name for name, _, _ in data.valid.regions()} == {"toy7"}
+    assert {name for name, _, _ in data.test.regions()} == {"toy8"}
+    assert len(data.train) == 18
 
 
 @pytest.mark.parametrize("source", ["genome", "regions", "windows"])

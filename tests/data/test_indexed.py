@@ -156,6 +156,17 @@ def test_no_room_to_unpack_is_said_before(tmp_path: Path, monkeypatch: pytest.Mo
         open_fasta(tmp_path, gzip.compress(TEXT.encode()))
 
 
+def test_an_index_that_cannot_be_kept_is_used_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise ResourceError("the disk is full")
+
+    monkeypatch.setattr(indexed, "_save", full)
+    assert_reads(open_fasta(tmp_path, TEXT), BASES)
+    assert "the disk is full; the index of" in caplog.text
+
+
 def test_a_file_that_grows_while_it_is_scanned_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slow(handle: BinaryIO, *, label: str) -> Index:

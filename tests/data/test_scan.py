@@ -38,6 +38,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "twice the same name": (">a\nAC\n>b\nAC\n>a x\nAC\n", "line 5: the name 'a' is taken by line 1; make names unique"),
     "no name": (">a\nAC\n>\nAC\n", "line 3: a record without a name; write one after '>'"),
     "a blank name": (">a\nAC\n> \t\nAC\n", "line 3: a record without a name"),
+    "a name with an escape sequence": (
+        ">a\nAC\n>\x1b[31mb\nAC\n",
+        r"the name '\x1b[31mb' holds control characters",
+    ),
     "an endless header": (">" + "a" * 200_000 + "\nAC\n", "line 1: a header of more than 65,536 bytes; shorten it"),
 }
 

@@ -34,7 +34,7 @@ def splits() -> st.SearchStrategy[Runs]:
         ByBlocks, block_bp=st.integers(5, 90), valid=st.just(0.2), test=st.just(0.2), seed=st.integers(0, 9)
     )
     chromosomes = st.sampled_from([ByChromosome(valid=("a",)), ByChromosome(valid=("c",), test=("b",))])
-    return blocks.map(lambda split: by_blocks(CONTIGS, split, length=1)) | chromosomes.map(
+    return blocks.map(lambda split: by_blocks(CONTIGS, split)) | chromosomes.map(
         lambda split: by_chromosome(CONTIGS, split)
     )
 
@@ -79,9 +79,9 @@ def test_blocks_cover_the_genome_in_the_shares_asked_for(block_bp: int, valid: f
     wanted = [max(round(share * n_blocks), int(share > 0)) for share in (valid, test)]
     if sum(wanted) >= n_blocks:
         with pytest.raises(InputError, match="too few for train, valid and test; choose a smaller"):
-            by_blocks(CONTIGS, split, length=1)
+            by_blocks(CONTIGS, split)
         return
-    owner = owners(by_blocks(CONTIGS, split, length=1))
+    owner = owners(by_blocks(CONTIGS, split))
     assert len(owner) == sum(CONTIGS.values())
     begin, found = 0, []
     for bases in CONTIGS.values():
@@ -94,17 +94,17 @@ def test_blocks_cover_the_genome_in_the_shares_asked_for(block_bp: int, valid: f
 
 def test_a_seed_decides_the_blocks() -> None:
     def drawn(seed: int) -> bytes:
-        return by_blocks({"a": 100_000}, ByBlocks(block_bp=100, seed=seed), length=1).start.tobytes()
+        return by_blocks({"a": 100_000}, ByBlocks(block_bp=100, seed=seed)).start.tobytes()
 
     assert drawn(0) == drawn(0)
     assert drawn(0) != drawn(1)
 
 
-def test_default_blocks_are_whole_windows_and_hold_several() -> None:
-    small, large = {"a": 100_000}, {"a": 3_000_000_000}
-    assert np.unique(np.diff(by_blocks(small, ByBlocks(), length=1000).start) % 1000).tolist() == [0]
-    assert np.diff(by_blocks(small, ByBlocks(), length=1000).start).min() == 4000
-    assert np.diff(by_blocks(large, ByBlocks(), length=1024).start)[:-1].min() == 999_424
+def test_default_blocks_are_powers_of_two_of_about_a_hundredth() -> None:
+    for total, block_bp in [(100_000, 512), (4_600_000, 32_768), (3_000_000_000, 1 << 20), (99, 1)]:
+        lengths = np.diff(by_blocks({"a": total}, ByBlocks()).start)[:-1]
+        assert lengths.min() == block_bp
+        assert not (lengths % block_bp).any()
 
 
 def test_named_contigs_must_exist_and_only_once() -> None:
