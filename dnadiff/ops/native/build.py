@@ -19,6 +19,9 @@ FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "_kernels.so"
 SOURCES = FOLDER / "src"
 KERNELS = ("scan.c",)
+SCAN_BLOCK = 32  # channels that one thread works on at a time
+SCAN_STEPS = 16  # of time, between states that are kept for the backward pass
+SIZES = (f"-DSCAN_BLOCK={SCAN_BLOCK}", f"-DSCAN_STEPS={SCAN_STEPS}")
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-Wextra")
 LEVELS_X86 = {
     "avx512": ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),
@@ -55,7 +58,7 @@ def compile_library(target: Path = LIBRARY) -> None:
         for level, flags in levels().items():
             for name in KERNELS:
                 objects.append(Path(folder, f"{level}-{name}.o"))
-                _call([*compiler, *FLAGS, *flags, f"-DLEVEL={level}", "-c", SOURCES / name, "-o", objects[-1]])
+                _call([*compiler, *FLAGS, *SIZES, *flags, f"-DLEVEL={level}", "-c", SOURCES / name, "-o", objects[-1]])
         complete = Path(folder, target.name)
         _call([*compiler, "-shared", *objects, "-o", complete])
         os.replace(complete, target)

@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dnadiff.ops.native.build import SCAN_BLOCK, SCAN_STEPS
 from dnadiff.ops.native.library import Rows, address, as_rows, kernel, run_threads
-
-BLOCK = 64  # channels that one thread works on at a time; SCAN_BLOCK in kernels.h
-STEPS = 32  # between states that are kept for the backward pass; SCAN_STEPS in kernels.h
 
 Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -81,9 +79,9 @@ def _run(*, backward: bool, reverse: bool, **tensors: Tensor | None) -> None:
 
 
 def _kept_shape(x: Tensor, A: Tensor, *, keep: bool) -> tuple[int, ...]:
-    """(batch, blocks, chunks, states, BLOCK), or nothing."""
+    """(batch, blocks, chunks, states, SCAN_BLOCK), or nothing."""
     batch, length, channels = x.shape
-    return (batch, -(-channels // BLOCK), -(-length // STEPS), A.shape[1], BLOCK) if keep else (0,)
+    return (batch, -(-channels // SCAN_BLOCK), -(-length // SCAN_STEPS), A.shape[1], SCAN_BLOCK) if keep else (0,)
 
 
 @torch.library.custom_op("dnadiff::selective_scan", mutates_args=(), device_types="cpu")

@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define SCAN_BLOCK 64 /* channels of a block */
-#define SCAN_STEPS 32 /* of time, between states that are kept */
+/* The compiler is told SCAN_BLOCK (channels) and SCAN_STEPS (of time, between states that are kept) by build.py. */
 
 #define JOIN_(name, level) name##_##level
 #define JOIN(name, level) JOIN_(name, level)

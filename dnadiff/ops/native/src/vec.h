@@ -23,34 +23,53 @@
 #define INLINE static inline __attribute__((always_inline))
 #define ALIGNED __attribute__((aligned(64)))
 
-typedef float vf __attribute__((vector_size(4 * LANES), may_alias));
-typedef int32_t vi __attribute__((vector_size(4 * LANES), may_alias));
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 
 INLINE vf splat(float value) { return value - (vf){0}; }
 INLINE vf load(const float *from) { return *(const vf *)from; }
 INLINE void store(float *to, vf value) { *(vf *)to = value; }
 
 /* The larger of each pair of lanes; a NaN in `value` stays. */
-INLINE vf at_least(float least, vf value) {
+INLINE vf larger(vf least, vf value) {
 #if defined(__AVX512F__)
-    return _mm512_max_ps(splat(least), value);
+    return _mm512_max_ps(least, value);
 #elif defined(__AVX2__)
-    return _mm256_max_ps(splat(least), value);
+    return _mm256_max_ps(least, value);
 #elif defined(__SSE2__)
-    return _mm_max_ps(splat(least), value);
+    return _mm_max_ps(least, value);
 #else
-    vi below = value < splat(least);
-    return (vf)(((vi)splat(least) & below) | ((vi)value & ~below));
+    vi below = value < least;
+    return (vf)(((vi)least & below) | ((vi)value & ~below));
 #endif
 }
 
-/* 2^x for x <= 126, relative error 1e-7; exactly 1 at 0; 2^-126 for what is smaller.
+/* 2^x for |x| <= 126, relative error 2e-7; exactly 1 at 0.
  *
- * x = k + f with f in [-1/2, 1/2]; a minimax polynomial for 2^f whose constant is 1, k added to the exponent.
+ * x = k + j / 32 + f: a polynomial for 2^f whose constant is 1, a table for 2^(j / 32), and k added to the exponent.
+ * Without tables in registers: x = k + f and a longer polynomial.
  */
-INLINE vf exp2_of(vf x) {
+#if defined(__AVX512F__)
+/* 2^(j / 32) less j << 18, which the shift of k and j together to the exponent adds. */
+static const int32_t exp2_table[32] ALIGNED = {
+    0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
+    0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6,
+    0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c, 0x3f76a81e,
+    0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3,
+};
+INLINE vf exp2_near(vf x) {
+    const vf magic = splat(393216.0f); /* 1.5 * 2^18: adding it rounds to 1/32, kept in the low bits */
+    const __m512i low = _mm512_load_si512(exp2_table), high = _mm512_load_si512(exp2_table + 16);
+    vf shifted = x + magic;
+    vf f = x - (shifted - magic);
+    vf p = f * splat(0x1.ebfbep-3f) + splat(0x1.62e584p-1f);
+    p = p * f + splat(1.0f);
+    vi power = (vi)_mm512_permutex2var_epi32(low, (__m512i)shifted, high);
+    return p * (vf)(power + ((vi)shifted << 18));
+}
+#else
+INLINE vf exp2_near(vf x) {
     const vf magic = splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer, kept in the low bits */
-    x = at_least(-126.0f, x);
     vf shifted = x + magic;
     vf f = x - (shifted - magic);
     vf p = splat(0x1.5bba14p-10f);
@@ -61,38 +80,75 @@ INLINE vf exp2_of(vf x) {
     p = p * f + splat(1.0f);
     return (vf)((vi)p + ((vi)shifted << 23));
 }
+#endif
+
+/* The same for any x <= 126; 2^-126 for what is smaller. */
+INLINE vf exp2_of(vf x) { return exp2_near(larger(splat(-126.0f), x)); }
 
 #define LOG2_E 1.4426950408889634f
 
 INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-typedef struct {
-    vf value; /* log(1 + e^x) */
-    vf slope; /* 1 / (1 + e^-x) */
-} Softplus;
+INLINE vf choose(vi where, vf one, vf other) { return (vf)(((vi)one & where) | ((vi)other & ~where)); }
 
-/* max(x, 0) + log(1 + e^-|x|), where log(1 + e) = 2 atanh(e / (2 + e)) as a polynomial; relative error 2e-7. */
-INLINE Softplus softplus(vf x) {
-    vf e = exp2_of(magnitude(x) * -LOG2_E);
+/* 1 / (1 + e^-x), given e = e^-|x|. */
+INLINE vf sigmoid_from(vf e, vf x) { return choose(x < 0.0f, e, splat(1.0f)) / (e + 1.0f); }
+
+INLINE vf exp_minus_magnitude(vf x) { return exp2_of(magnitude(x) * -LOG2_E); }
+
+INLINE vf sigmoid(vf x) { return sigmoid_from(exp_minus_magnitude(x), x); }
+
+/* log(1 + e^x), given e = e^-|x|; relative error 2e-7.
+ *
+ * max(x, 0) + log(1 + e), where log(1 + e) = 2 atanh(e / (2 + e)) as a polynomial.
+ */
+INLINE vf softplus_from(vf e, vf x) {
     vf s = e / (e + 2.0f);
     vf q = s * s;
-    vf p = splat(0.24397570f);
-    p = p * q + splat(0.21397547f);
-    p = p * q + splat(0.28620305f);
-    p = p * q + splat(0.39998707f);
-    p = p * q + splat(0.66666679f);
+    vf p = splat(0.28161454f);
+    p = p * q + splat(0.27964345f);
+    p = p * q + splat(0.40024651f);
+    p = p * q + splat(0.66666320f);
     p = p * q + splat(2.0f);
-    vf inverse = 1.0f / (1.0f + e);
-    vi negative = x < 0.0f;
-    vf slope = inverse * (vf)(((vi)e & negative) | ((vi)splat(1.0f) & ~negative));
-    return (Softplus){at_least(0.0f, x) + p * s, slope};
+    return larger(splat(0.0f), x) + p * s;
 }
 
-/* 1 / (1 + e^-x). */
-INLINE vf sigmoid(vf x) {
-    vf e = exp2_of(magnitude(x) * -LOG2_E);
-    vi negative = x < 0.0f;
-    return (vf)(((vi)e & negative) | ((vi)splat(1.0f) & ~negative)) / (1.0f + e);
+#if LANES == 16
+#define EACH_LANE(f, d) f(0, d), f(1, d), f(2, d), f(3, d), f(4, d), f(5, d), f(6, d), f(7, d), \
+                        f(8, d), f(9, d), f(10, d), f(11, d), f(12, d), f(13, d), f(14, d), f(15, d)
+#elif LANES == 8
+#define EACH_LANE(f, d) f(0, d), f(1, d), f(2, d), f(3, d), f(4, d), f(5, d), f(6, d), f(7, d)
+#else
+#define EACH_LANE(f, d) f(0, d), f(1, d), f(2, d), f(3, d)
+#endif
+#define LOW_LANE(k, d) (((k) & (d) ? LANES : 0) + ((k) & ~(d)))
+#define HIGH_LANE(k, d) (((k) & (d) ? LANES : 0) + ((k) | (d)))
+
+#if defined(__clang__)
+#define SHUFFLE(a, b, f, d) __builtin_shufflevector(a, b, EACH_LANE(f, d))
+#else
+#define SHUFFLE(a, b, f, d) __builtin_shuffle(a, b, (vi){EACH_LANE(f, d)})
+#endif
+
+/* One stage of a sum over lanes: lanes k with (k & d) == 0 go on with `a`, the others with `b`. */
+#define FOLD_LANES(sums, d) \
+    for (int i = 0; i < LANES; i++) \
+        if (!(i & (d)) && i < 2 * (d)) \
+            sums[i] = SHUFFLE(sums[i], sums[i | (d)], LOW_LANE, d) + SHUFFLE(sums[i], sums[i | (d)], HIGH_LANE, d);
+
+/* The sums over lanes of LANES vectors, one to each lane. */
+INLINE vf sums_over_lanes(const float (*vectors)[LANES]) {
+    vf sums[LANES];
+    for (int i = 0; i < LANES; i++) sums[i] = load(vectors[i]);
+#if LANES == 16
+    FOLD_LANES(sums, 8)
+#endif
+#if LANES >= 8
+    FOLD_LANES(sums, 4)
+#endif
+    FOLD_LANES(sums, 2)
+    FOLD_LANES(sums, 1)
+    return sums[0];
 }
 
 /* Numbers below 1e-38 count as zero while a kernel runs: on many processors each costs a hundred cycles. */
@@ -119,33 +175,43 @@ INLINE void *place(const Rows *rows, int64_t row, int64_t time, int64_t channel)
     return (char *)rows->data + offset * (rows->is_bf16 ? 2 : 4);
 }
 
-/* `count` neighbouring channels as floats; the rest of the `room` is zero. */
-INLINE void load_row(float *to, const Rows *rows, int64_t row, int64_t time, int64_t channel, int count, int room) {
-    const void *from = place(rows, row, time, channel);
-    if (rows->is_bf16) {
-        const uint16_t *halves = from;
-        uint32_t *bits = (uint32_t *)(void *)to;
-        if (count == room) for (int c = 0; c < room; c++) bits[c] = (uint32_t)halves[c] << 16;
-        else for (int c = 0; c < count; c++) bits[c] = (uint32_t)halves[c] << 16;
-    } else {
-        memcpy(to, from, count * sizeof(float));
-    }
-    for (int c = count; c < room; c++) to[c] = 0.0f;
+/* A vector of bf16. */
+INLINE vf load_halves(const uint16_t *from) {
+    vi bits;
+    for (int lane = 0; lane < LANES; lane++) bits[lane] = (int32_t)((uint32_t)from[lane] << 16);
+    return (vf)bits;
 }
 
-/* bf16 is rounded to nearest, ties to even. */
-INLINE void store_row(const Rows *rows, int64_t row, int64_t time, int64_t channel, const float *from, int count) {
-    void *to = place(rows, row, time, channel);
-    if (!rows->is_bf16) {
-        memcpy(to, from, count * sizeof(float));
+/* `count` neighbouring channels as floats; the rest of the `room` is zero. */
+INLINE void load_row(float *to, const void *from, int is_bf16, int count, int room) {
+    if (count == room) {
+        for (int c = 0; c < room; c += LANES)
+            if (is_bf16) store(&to[c], load_halves((const uint16_t *)from + c));
+            else memcpy(&to[c], (const float *)from + c, sizeof(vf));
         return;
     }
-    uint16_t *halves = to;
-    const uint32_t *bits = (const uint32_t *)(const void *)from;
-    for (int c = 0; c < count; c++) {
-        uint32_t rounded = (bits[c] + 0x7fff + ((bits[c] >> 16) & 1)) >> 16;
-        halves[c] = (bits[c] & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
+    for (int c = 0; c < room; c++) {
+        uint32_t bits = 0;
+        if (c < count) bits = is_bf16 ? (uint32_t)((const uint16_t *)from)[c] << 16 : ((const uint32_t *)from)[c];
+        memcpy(&to[c], &bits, sizeof(bits));
     }
+}
+
+INLINE uint16_t to_bf16(uint32_t bits) { /* to the nearest, ties to even */
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
+}
+
+INLINE void store_row(void *to, int is_bf16, const float *from, int count, int room) {
+    if (!is_bf16) {
+        if (count == room) memcpy(to, from, room * sizeof(float));
+        else memcpy(to, from, count * sizeof(float));
+        return;
+    }
+    uint16_t rounded[room];
+    for (int c = 0; c < room; c++) rounded[c] = to_bf16(((const uint32_t *)from)[c]);
+    if (count == room) memcpy(to, rounded, room * sizeof(uint16_t));
+    else memcpy(to, rounded, count * sizeof(uint16_t));
 }
 
 #endif
