@@ -13,6 +13,7 @@ import typer
 from dnadiff.data.cache import cache_folder
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus
+from dnadiff.ops.native.library import MEND, Library, load
 from dnadiff.tasks.machine import machine, versions
 from dnadiff.vocab import DNA
 
@@ -29,12 +30,20 @@ def run() -> None:
     for name, value in {**versions(), **machine()}.items():
         typer.echo(f"{name:16} {value}")
     typer.echo(f"{'cache':16} {cache_folder()}")
-    typer.echo(f"{'scan kernel':16} torch reference (runs everywhere)")
+    typer.echo(f"{'scan kernel':16} {_scan_kernel()}")
     for module, mend in EXTRAS.items():
         found = importlib.util.find_spec(module) is not None
         typer.echo(f"{module:16} {'installed' if found else 'not installed, not needed; to get it: ' + mend}")
     typer.echo(f"{'forward pass':16} {_forward_pass()}")
     typer.echo(f"{'on the PATH':16} {_first_on_path()}")
+
+
+def _scan_kernel() -> str:
+    """Which scan serves on the CPU, why, and how to get a faster one."""
+    library = load()
+    if isinstance(library, Library):
+        return f"C ({library.levels[0]})"
+    return f"torch reference, which runs everywhere: {library}; for the faster one {MEND}"
 
 
 def _forward_pass() -> str:

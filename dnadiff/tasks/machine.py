@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("dnadiff", "torch", "lightning", "numpy", "pyfaidx", "biopython", "scikit-learn", "safetensors")
+PACKAGES = ("dnadiff", "torch", "lightning", "numpy", "biopython", "scikit-learn", "safetensors")
 
 
 def versions() -> dict[str, str]:
