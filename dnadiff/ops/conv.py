@@ -6,14 +6,23 @@ half as much time as torch's grouped convolution on a CPU.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import functools
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from dnadiff.errors import InputError, nearest
+from dnadiff.ops.native.build import CONV_TAPS
+from dnadiff.ops.native.conv import native_conv
+from dnadiff.ops.native.trust import find_trouble, serves
 from dnadiff.ops.segments import segment_starts
+
+Implementation = Literal["auto", "torch", "native"]
+Activation = Literal["silu", "none"]
 
 
 def causal_conv(
@@ -24,7 +33,8 @@ def causal_conv(
     valid: Tensor | None = None,
     segments: Tensor | None = None,
     reverse: bool = False,
-    activation: Literal["silu", "none"] = "silu",
+    activation: Activation = "silu",
+    implementation: Implementation = "auto",
 ) -> Tensor:
     """y_t = bias + sum over k of weight[:, kernel - 1 - k] x_(t-k), each channel by itself, then the activation.
 
@@ -38,16 +48,78 @@ def causal_conv(
         segments: (batch, length) integers; nothing is seen across a change of the number.
         reverse: look at t + k instead of t - k.
         activation: what follows.
+        implementation: "torch" is the reference, "native" the C kernel for CPUs; "auto" the fastest there is.
 
     Returns:
         (batch, length, channels) in the type of x.
+
+    Raises:
+        InputError: an implementation that does not exist, or not here.
     """
+    if implementation not in get_args(Implementation):
+        known = get_args(Implementation)
+        raise InputError(f"conv: no implementation {implementation!r}{nearest(implementation, known)}; use {known}")
+    options: dict[str, Any] = {"valid": valid, "segments": segments, "reverse": reverse, "activation": activation}
+    if implementation != "torch" and serves("conv", implementation, _trouble(weight.shape[1]), x, weight):
+        return _by_kernel(x, weight, bias, **options)
+    return _by_definition(x, weight, bias, **options)
+
+
+def _by_definition(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    valid: Tensor | None,
+    segments: Tensor | None,
+    reverse: bool,
+    activation: Activation,
+) -> Tensor:
+    """`causal_conv` in plain torch: what every kernel must agree with."""
     dtype = torch.promote_types(torch.promote_types(x.dtype, weight.dtype), torch.float32)
     inputs = x.to(dtype) if valid is None else x.to(dtype) * valid.unsqueeze(-1)
     document = None if segments is None else segment_starts(segments).cumsum(1)
     taps, offset = weight.to(dtype), bias.to(dtype)
     y: Tensor = _Conv.apply(inputs, taps, offset, document, reverse)  # type: ignore[no-untyped-call]
     return (F.silu(y) if activation == "silu" else y).to(x.dtype)
+
+
+def _by_kernel(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    valid: Tensor | None,
+    segments: Tensor | None,
+    reverse: bool,
+    activation: Activation,
+) -> Tensor:
+    restart = None if segments is None else segment_starts(segments, reverse=reverse)
+    return native_conv(x, weight, bias, valid=valid, restart=restart, reverse=reverse, silu=activation == "silu")
+
+
+def _trouble(taps: int) -> str | None:
+    """Why the C kernel cannot serve a convolution of so many taps."""
+    return f"the C kernel takes up to {CONV_TAPS} taps, found {taps}" if taps > CONV_TAPS else _trouble_of_machine()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@functools.cache
+def _trouble_of_machine() -> str | None:
+    """Why the C kernel cannot serve on this machine, found at first use."""
+    return find_trouble("conv", _by_kernel, _by_definition, _examples())
+
+
+def _examples() -> Iterator[dict[str, Any]]:
+    """Small inputs that reach every branch of a kernel: both directions, odd sizes, padding and segments."""
+    generator = torch.Generator().manual_seed(0)
+    position = torch.arange(37, device="cpu").expand(2, 37)
+    busy = {"valid": position % 7 != 3, "segments": position // 11, "reverse": True, "activation": "silu"}
+    plain = {"valid": None, "segments": None, "reverse": False, "activation": "none"}
+    for taps, options in ((4, busy), (4, plain), (3, busy)):
+        shapes = {"x": (2, 37, 19), "weight": (19, taps), "bias": (19,)}
+        drawn = {name: torch.randn(shape, generator=generator, dtype=torch.float32) for name, shape in shapes.items()}
+        yield {**drawn, **options}
 
 
 class _Conv(torch.autograd.Function):

@@ -18,10 +18,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / "_kernels.so"
 SOURCES = FOLDER / "src"
-KERNELS = ("scan.c",)
-SCAN_BLOCK = 32  # channels that one thread works on at a time
-SCAN_STEPS = 16  # of time, between states that are kept for the backward pass
-SIZES = (f"-DSCAN_BLOCK={SCAN_BLOCK}", f"-DSCAN_STEPS={SCAN_STEPS}")
+KERNELS = ("scan.c", "conv.c")
+BLOCK = 64  # channels that one thread works on at a time
+STEPS = 16  # of time between states that a scan keeps for its backward pass
+CONV_TAPS = 16  # at most
+SIZES = (f"-DBLOCK={BLOCK}", f"-DSTEPS={STEPS}", f"-DCONV_TAPS={CONV_TAPS}")
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-Wextra")
 LEVELS_X86 = {
     "avx512": ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mavx2", "-mfma"),

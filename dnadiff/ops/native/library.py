@@ -77,18 +77,35 @@ class Rows(ctypes.Structure):
     ]
 
     @classmethod
-    def of(cls, tensor: Tensor | None) -> Rows:
+    def of(cls, tensor: Tensor) -> Rows:
         """A view; the caller keeps the tensor."""
-        if tensor is None:
-            return cls()
         return cls(tensor.data_ptr(), tensor.stride(0), tensor.stride(1), tensor.dtype == torch.bfloat16)
 
 
+def call_kernel(name: str, arguments: ctypes.Structure, *, backward: bool, **tensors: Tensor | None) -> None:
+    """Fill in the tensors and run the kernel.
+
+    Args:
+        name: of the C function.
+        arguments: its structure; numbers are set.
+        backward: compute the gradient.
+        tensors: by field, or None. Those that are `Rows` are read and written where they are if their channels are
+            neighbours; the others are copied unless contiguous. Outputs must be contiguous.
+
+    Raises:
+        MemoryError: no room for the kernel's scratch space.
+    """
+    held = []  # copies must outlive the call
+    for field in arguments._fields_:
+        tensor, is_rows = tensors.get(field[0]), field[1] is Rows
+        if tensor is not None:
+            held.append(tensor if is_rows and tensor.stride(-1) == 1 else tensor.contiguous())
+            setattr(arguments, field[0], Rows.of(held[-1]) if is_rows else held[-1].data_ptr())
+    next_block = ctypes.c_int64(0)
+    function = kernel(name)
+    run_threads(lambda: function(ctypes.byref(arguments), ctypes.byref(next_block), int(backward)))
+
+
 def as_rows(tensor: Tensor) -> Tensor:
-    """The tensor itself, or a copy whose channels are neighbours."""
-    return tensor if tensor.stride(-1) == 1 else tensor.contiguous()
-
-
-def address(tensor: Tensor | None) -> int | None:
-    """Of the first element."""
-    return None if tensor is None else tensor.data_ptr()
+    """What a kernel reads as it is, float32 and bf16; anything else as float32."""
+    return tensor if tensor.dtype == torch.bfloat16 else tensor.float()

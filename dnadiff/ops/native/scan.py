@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dnadiff.ops.native.build import SCAN_BLOCK, SCAN_STEPS
-from dnadiff.ops.native.library import Rows, address, as_rows, kernel, run_threads
+from dnadiff.ops.native.build import BLOCK, STEPS
+from dnadiff.ops.native.library import Rows, as_rows, call_kernel
 
 Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -33,20 +33,13 @@ def native_scan(
     Args:
         restart: (batch, length) bool, True where h_(t-1) is replaced by zero.
     """
-    inputs = [_rows(x), _rows(delta), A.float(), B.float(), C.float(), _floats(D), _rows(gate), _floats(delta_bias)]
+    skip, bias = (None if value is None else value.float() for value in (D, delta_bias))
+    gates = None if gate is None else as_rows(gate)
+    inputs = [as_rows(x), as_rows(delta), A.float(), B.float(), C.float(), skip, gates, bias]
     keep = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in inputs)
     y, _ = _forward(*inputs, None if valid is None else valid.bool(), restart, reverse, keep)
     result: Tensor = y.to(x.dtype)
     return result
-
-
-def _floats(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.float()
-
-
-def _rows(tensor: Tensor | None) -> Tensor | None:
-    """What the kernel reads as it is: float32 and bf16."""
-    return tensor if tensor is None or tensor.dtype == torch.bfloat16 else tensor.float()
 
 
 class _Scan(ctypes.Structure):
@@ -61,27 +54,10 @@ class _Scan(ctypes.Structure):
     ]
 
 
-def _run(*, backward: bool, reverse: bool, **tensors: Tensor | None) -> None:
-    """Call the kernel on named tensors: those that `_Scan` has as `Rows` may have any steps, the others are copied."""
-    x, A = tensors["x"], tensors["A"]
-    assert x is not None
-    assert A is not None
-    call = _Scan(*x.shape, A.shape[1], reverse)
-    held = []  # copies must outlive the call
-    for field in _Scan._fields_[5:]:
-        name, is_rows, tensor = field[0], field[1] is Rows, tensors.get(field[0])
-        if tensor is not None:
-            held.append(as_rows(tensor) if is_rows else tensor.contiguous())
-            setattr(call, name, Rows.of(held[-1]) if is_rows else address(held[-1]))
-    next_block = ctypes.c_int64(0)
-    function = kernel("scan")
-    run_threads(lambda: function(ctypes.byref(call), ctypes.byref(next_block), int(backward)))
-
-
 def _kept_shape(x: Tensor, A: Tensor, *, keep: bool) -> tuple[int, ...]:
-    """(batch, blocks, chunks, states, SCAN_BLOCK), or nothing."""
+    """(batch, blocks, chunks, states, BLOCK), or nothing."""
     batch, length, channels = x.shape
-    return (batch, -(-channels // SCAN_BLOCK), -(-length // SCAN_STEPS), A.shape[1], SCAN_BLOCK) if keep else (0,)
+    return (batch, -(-channels // BLOCK), -(-length // STEPS), A.shape[1], BLOCK) if keep else (0,)
 
 
 @torch.library.custom_op("dnadiff::selective_scan", mutates_args=(), device_types="cpu")
@@ -103,7 +79,8 @@ def _forward(
     y = x.new_empty(x.shape)
     kept = A.new_empty(_kept_shape(x, A, keep=keep))
     inputs = {"x": x, "delta": delta, "A": A, "B": B, "C": C, "D": D, "gate": gate, "delta_bias": delta_bias}
-    _run(backward=False, reverse=reverse, valid=valid, restart=restart, y=y, kept=kept if keep else None, **inputs)
+    inputs |= {"valid": valid, "restart": restart, "kept": kept if keep else None}
+    call_kernel("scan", _Scan(*x.shape, A.shape[1], reverse), backward=False, y=y, **inputs)
     return y, kept
 
 
@@ -158,7 +135,8 @@ def _backward(
         "d_D": d_D,
         "d_bias": d_bias,
     }
-    _run(backward=True, reverse=reverse, valid=valid, restart=restart, kept=kept, dy=dy, **inputs, **outputs)
+    inputs |= {"valid": valid, "restart": restart, "kept": kept, "dy": dy}
+    call_kernel("scan", _Scan(*x.shape, A.shape[1], reverse), backward=True, **inputs, **outputs)
     d_gate = A.new_empty(0) if d_gate is None else d_gate
     return dx, d_delta, dA.sum(0), dB.sum(0), dC.sum(0), d_D.sum(0), d_gate, d_bias.sum(0)
 

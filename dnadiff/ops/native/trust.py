@@ -69,7 +69,7 @@ def _values_and_gradients(function: Function, inputs: Inputs, dtype: torch.dtype
             cast[name] = value.detach().to(dtype, copy=True).requires_grad_()
     y = function(**cast)
     wanted = [value for value in cast.values() if isinstance(value, Tensor) and value.requires_grad]
-    weights = torch.linspace(-1, 1, y.numel(), dtype=dtype, device="cpu").view_as(y)
+    weights = torch.linspace(-1, 2, y.numel(), dtype=dtype, device="cpu").view_as(y)
     return [y.detach(), *torch.autograd.grad((y * weights).sum(), wanted)]
 
 

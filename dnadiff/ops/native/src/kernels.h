@@ -1,11 +1,12 @@
-/* What the kernels share with their callers in Python; `library.py` mirrors the structures field by field. */
+/* What the kernels share with their callers in Python, which mirror the structures field by field.
+ *
+ * build.py tells the compiler BLOCK, the channels of a block, and STEPS, the steps of time of a chunk.
+ */
 #ifndef DNADIFF_KERNELS_H
 #define DNADIFF_KERNELS_H
 
 #include <stdint.h>
 #include <stdlib.h>
-
-/* The compiler is told SCAN_BLOCK (channels) and SCAN_STEPS (of time, between states that are kept) by build.py. */
 
 #define JOIN_(name, level) name##_##level
 #define JOIN(name, level) JOIN_(name, level)
@@ -26,17 +27,23 @@ typedef struct {
     const float *D, *delta_bias;  /* (channels,) or NULL */
     const uint8_t *valid;         /* (batch, length) or NULL */
     const uint8_t *restart;       /* (batch, length) or NULL */
-    float *kept;                  /* (batch, blocks, chunks, states, SCAN_BLOCK) or NULL */
+    float *kept;                  /* (batch, blocks, chunks, states, BLOCK) or NULL */
     Rows dy, dx, d_delta, d_gate; /* from here on: the backward pass only */
     float *dA;                    /* (batch, channels, states) */
     float *dB, *dC;               /* (blocks, batch, length, states) */
     float *d_D, *d_bias;          /* (batch, channels) */
 } Scan;
 
-static inline float *kept_state(const Scan *s, int64_t row, int64_t block, int64_t chunk) {
-    int64_t blocks = (s->channels + SCAN_BLOCK - 1) / SCAN_BLOCK, chunks = (s->length + SCAN_STEPS - 1) / SCAN_STEPS;
-    return s->kept + ((row * blocks + block) * chunks + chunk) * s->states * SCAN_BLOCK;
-}
+typedef struct {
+    int64_t batch, length, channels, taps, reverse, silu;
+    Rows x, y;
+    const float *weight, *bias;   /* (channels, taps), (channels,) */
+    const uint8_t *valid;         /* (batch, length) or NULL */
+    const uint8_t *restart;       /* (batch, length) or NULL */
+    Rows dy, dx;                  /* from here on: the backward pass only */
+    float *d_weight;              /* (batch, channels, taps) */
+    float *d_bias;                /* (batch, channels) */
+} Conv;
 
 static inline void *aligned_room(size_t bytes) {
     void *room = NULL;
