@@ -6,7 +6,6 @@ half as much time as torch's grouped convolution on a CPU.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
@@ -104,10 +103,9 @@ def _trouble(taps: int) -> str | None:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@functools.cache
 def _trouble_of_machine() -> str | None:
     """Why the C kernel cannot serve on this machine, found at first use."""
-    return find_trouble("conv", _by_kernel, _by_definition, _examples())
+    return find_trouble("conv", _by_kernel, _by_definition, _examples)
 
 
 def _examples() -> Iterator[dict[str, Any]]:

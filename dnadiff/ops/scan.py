@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
@@ -99,10 +98,9 @@ def _by_kernel(*, segments: Tensor | None, reverse: bool, **inputs: Any) -> Tens
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@functools.cache
 def _trouble() -> str | None:
     """Why the C kernel cannot serve on this machine, found at first use."""
-    return find_trouble("scan", _by_kernel, _by_definition, _examples())
+    return find_trouble("scan", _by_kernel, _by_definition, _examples)
 
 
 def _examples() -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
@@ -33,20 +34,21 @@ def serves(name: str, implementation: Literal["auto", "native"], trouble: str | 
     given = [tensor for tensor in tensors if tensor is not None]
     if any(tensor.device.type != "cpu" or tensor.dtype == torch.float64 for tensor in given):
         trouble = f"the C kernel takes CPU tensors of float32 or bfloat16, found {given[0].dtype} on {given[0].device}"
-        mend = "use implementation='auto'"
-    else:
-        mend = MEND
     if trouble is not None and implementation == "native":
+        mend = "use implementation='auto'" if isinstance(load(), Library) else MEND
         raise InputError(f"{name}: no implementation 'native' here: {trouble}; {mend}")
     return trouble is None
 
 
-def find_trouble(name: str, native: Function, reference: Function, examples: Iterable[Inputs]) -> str | None:
+@functools.cache
+def find_trouble(
+    name: str, native: Function, reference: Function, examples: Callable[[], Iterable[Inputs]]
+) -> str | None:
     """Why the kernel cannot serve, or None; one that computes something else than the reference is warned of."""
     library = load()
     if not isinstance(library, Library):
         return library
-    error = max(disagreement(native, reference, inputs) for inputs in examples)
+    error = max(disagreement(native, reference, inputs) for inputs in examples())
     if error < TOLERANCE:
         return None
     found = f"the C kernel of the {name} ({library.levels[0]}) is wrong on this machine (relative error {error:.1e})"
