@@ -49,8 +49,35 @@ static inline void load_channels(float *to, const float *from, const Block *b) {
     for (int c = 0; c < BLOCK; c++) to[c] = from && c < b->count ? from[b->channel + c] : 0.0f;
 }
 
+INLINE void *place(const Rows *rows, const Block *b, int64_t time) {
+    int64_t offset = b->row * rows->row_step + time * rows->time_step + b->channel;
+    return (char *)rows->data + offset * (rows->is_bf16 ? 2 : 4);
+}
+
+/* One step of a block as floats; zero beyond the last channel. */
 static inline void load_step(float *to, const Rows *rows, const Block *b, int64_t time) {
-    load_row(to, place(rows, b->row, time, b->channel), (int)rows->is_bf16, b->count, BLOCK);
+    const void *from = place(rows, b, time);
+    float padded[BLOCK] = {0};
+    if (b->count < BLOCK) from = memcpy(padded, from, (size_t)b->count * (rows->is_bf16 ? 2 : 4));
+    if (rows->is_bf16)
+        for (int c = 0; c < BLOCK; c++) ((uint32_t *)to)[c] = (uint32_t)((const uint16_t *)from)[c] << 16;
+    else memcpy(to, from, BLOCK * sizeof(float));
+}
+
+INLINE uint16_t to_bf16(uint32_t bits) { /* to the nearest, ties to even */
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
+}
+
+static inline void store_step(const Rows *rows, const Block *b, int64_t time, const float *from) {
+    void *to = place(rows, b, time);
+    if (!rows->is_bf16) {
+        memcpy(to, from, (size_t)b->count * sizeof(float));
+        return;
+    }
+    uint16_t rounded[BLOCK];
+    for (int c = 0; c < BLOCK; c++) rounded[c] = to_bf16(((const uint32_t *)from)[c]);
+    memcpy(to, rounded, (size_t)b->count * sizeof(uint16_t));
 }
 
 static inline void load_plane(Plane to, const Rows *rows, const Block *b, const Chunk *chunk) {
@@ -58,10 +85,7 @@ static inline void load_plane(Plane to, const Rows *rows, const Block *b, const 
 }
 
 static inline void store_plane(const Rows *rows, const Block *b, const Chunk *chunk, Plane from) {
-    for (int i = 0; i < chunk->count; i++) {
-        void *to = place(rows, b->row, time_of(chunk, i), b->channel);
-        store_row(to, (int)rows->is_bf16, from[i], b->count, BLOCK);
-    }
+    for (int i = 0; i < chunk->count; i++) store_step(rows, b, time_of(chunk, i), from[i]);
 }
 
 /* Asks for the chunk `ahead` steps from this one, so that it is in cache in time. */
@@ -70,7 +94,7 @@ static inline void fetch_plane(const Rows *rows, const Block *b, const Chunk *ch
     for (int i = 0; rows->data && i < STEPS; i++) {
         int64_t time = time_of(chunk, ahead + i);
         if (time < 0 || time >= chunk->length) continue;
-        const char *at = place(rows, b->row, time, b->channel);
+        const char *at = place(rows, b, time);
         for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(at + byte, 0, 2);
     }
 }

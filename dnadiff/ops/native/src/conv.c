@@ -105,7 +105,7 @@ INLINE void sum_weights(
     Window window
 ) {
     for (int c = 0; c < BLOCK; c += LANES) {
-        vf sums[taps], bias = load(&d_bias[c]);
+        vf sums[MOST_TAPS], bias = load(&d_bias[c]);
         for (int lag = 0; lag < taps; lag++) sums[lag] = load(&d_weight[lag][c]);
         for (int i = 0; i < chunk->count; i++) {
             int reach = task->conv->restart ? reach_of(task, chunk, i) : taps - 1;

@@ -170,48 +170,4 @@ INLINE void restore_denormals(unsigned before) {
 #endif
 }
 
-INLINE void *place(const Rows *rows, int64_t row, int64_t time, int64_t channel) {
-    int64_t offset = row * rows->row_step + time * rows->time_step + channel;
-    return (char *)rows->data + offset * (rows->is_bf16 ? 2 : 4);
-}
-
-/* A vector of bf16. */
-INLINE vf load_halves(const uint16_t *from) {
-    vi bits;
-    for (int lane = 0; lane < LANES; lane++) bits[lane] = (int32_t)((uint32_t)from[lane] << 16);
-    return (vf)bits;
-}
-
-/* `count` neighbouring channels as floats; the rest of the `room` is zero. */
-INLINE void load_row(float *to, const void *from, int is_bf16, int count, int room) {
-    if (count == room) {
-        for (int c = 0; c < room; c += LANES)
-            if (is_bf16) store(&to[c], load_halves((const uint16_t *)from + c));
-            else memcpy(&to[c], (const float *)from + c, sizeof(vf));
-        return;
-    }
-    for (int c = 0; c < room; c++) {
-        uint32_t bits = 0;
-        if (c < count) bits = is_bf16 ? (uint32_t)((const uint16_t *)from)[c] << 16 : ((const uint32_t *)from)[c];
-        memcpy(&to[c], &bits, sizeof(bits));
-    }
-}
-
-INLINE uint16_t to_bf16(uint32_t bits) { /* to the nearest, ties to even */
-    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
-}
-
-INLINE void store_row(void *to, int is_bf16, const float *from, int count, int room) {
-    if (!is_bf16) {
-        if (count == room) memcpy(to, from, room * sizeof(float));
-        else memcpy(to, from, count * sizeof(float));
-        return;
-    }
-    uint16_t rounded[room];
-    for (int c = 0; c < room; c++) rounded[c] = to_bf16(((const uint32_t *)from)[c]);
-    if (count == room) memcpy(to, rounded, room * sizeof(uint16_t));
-    else memcpy(to, rounded, count * sizeof(uint16_t));
-}
-
 #endif
