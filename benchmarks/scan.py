@@ -2,8 +2,8 @@
 
     python benchmarks/scan.py [--threads 2] [--batch 4] [--length 1024] [--channels 256] [--states 16]
 
-The loop is the one that published code falls back to: decays and inputs of all steps at once, then one step at a time,
-under autograd. All three see the same input and first run once, which checks that they agree; then they take turns.
+The loop makes decays and inputs of all steps at once and then goes one step at a time, under autograd. (The loop that
+published code falls back to cuts each step out of a tensor, which makes its backward pass slower still.) All three see the same input and first run once, which checks that they agree; then they take turns.
 Medians over the turns, of wall time; the loop takes part in the first turns only. `bare` is the recurrence alone,
 `fused` has D, the bias of delta and the gate, as in a Mamba layer.
 """
