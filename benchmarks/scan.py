@@ -3,9 +3,10 @@
     python benchmarks/scan.py [--threads 2] [--batch 4] [--length 1024] [--channels 256] [--states 16]
 
 The loop makes decays and inputs of all steps at once and then goes one step at a time, under autograd. (The loop that
-published code falls back to cuts each step out of a tensor, which makes its backward pass slower still.) All three see the same input and first run once, which checks that they agree; then they take turns.
-Medians over the turns, of wall time; the loop takes part in the first turns only. `bare` is the recurrence alone,
-`fused` has D, the bias of delta and the gate, as in a Mamba layer.
+published code falls back to cuts each step out of a tensor, which makes its backward pass slower still.) All three see
+the same input and first run once, which checks that they agree; then they take turns. Medians over the turns, of wall
+time; the loop takes part in the first turns only. `bare` is the recurrence alone, `fused` has D, the bias of delta and
+the gate, as in a Mamba layer.
 """
 
 from __future__ import annotations

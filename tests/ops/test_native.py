@@ -159,6 +159,20 @@ def test_halves_of_a_projection_are_read_where_they_are():
     assert torch.equal(native(selective_scan)(**inputs), native(selective_scan)(**apart))
 
 
+@pytest.mark.parametrize("name", ["delta", "A", "B", "C", "D", "gate", "delta_bias", "valid", "segments"])
+def test_a_wrong_shape_is_refused_before_memory_is_read(name):
+    inputs = scan_inputs(30, 6, 3, packed=True)
+    with pytest.raises(RuntimeError, match="size of the tensor"):
+        native(selective_scan)(**inputs | {name: inputs[name].repeat_interleave(2, 0)})
+
+
+@pytest.mark.parametrize("name", ["weight", "bias", "valid", "segments"])
+def test_a_wrong_shape_of_the_convolution_is_refused(name):
+    inputs = conv_inputs(30, 6, 4, packed=True)
+    with pytest.raises(RuntimeError, match="size of the tensor"):
+        native(causal_conv)(**inputs | {name: inputs[name].repeat_interleave(2, 0)})
+
+
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own tracing
 def test_scan_is_a_proper_operator(bare):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dnadiff.ops.native.library import Rows, as_rows, call_kernel
+from dnadiff.ops.native.library import Rows, as_mask, as_rows, call_kernel
 
 
 def native_conv(
@@ -27,8 +27,10 @@ def native_conv(
         restart: (batch, length) bool, True where nothing before is seen.
         silu: apply it to the result.
     """
-    mask = None if valid is None else valid.bool()
-    y: Tensor = _forward(as_rows(x), weight.float(), bias.float(), mask, restart, reverse, silu)
+    channels, rows = x.shape[2:], x.shape[:2]  # a kernel trusts these shapes: expand refuses others
+    taps, offset = weight.float().expand(*channels, -1), bias.float().expand(channels)
+    masks = [as_mask(mask, rows) for mask in (valid, restart)]
+    y: Tensor = _forward(as_rows(x, x.shape), taps, offset, *masks, reverse, silu)
     return y.to(x.dtype)
 
 

@@ -40,11 +40,11 @@ def load() -> Library | str:
     return Library(functions, tuple(name for name in build.levels() if functions.dnadiff_has_level(name.encode())))
 
 
-def kernel(name: str, level: str | None = None) -> Callable[..., int]:
-    """The C function `name`, at the best level of this processor if none is given; for where `load` finds a library."""
+def _kernel(name: str) -> Callable[..., int]:
+    """The C function `name` at the best level of this processor; only where `load` finds a library."""
     library = load()
     assert isinstance(library, Library), library
-    function: Callable[..., int] = getattr(library.functions, f"dnadiff_{name}_{level or library.levels[0]}")
+    function: Callable[..., int] = getattr(library.functions, f"dnadiff_{name}_{library.levels[0]}")
     return function
 
 
@@ -102,10 +102,15 @@ def call_kernel(name: str, arguments: ctypes.Structure, *, backward: bool, **ten
             held.append(tensor if is_rows and tensor.stride(-1) == 1 else tensor.contiguous())
             setattr(arguments, field[0], Rows.of(held[-1]) if is_rows else held[-1].data_ptr())
     next_block = ctypes.c_int64(0)
-    function = kernel(name)
+    function = _kernel(name)
     run_threads(lambda: function(ctypes.byref(arguments), ctypes.byref(next_block), int(backward)))
 
 
-def as_rows(tensor: Tensor) -> Tensor:
-    """What a kernel reads as it is, float32 and bf16; anything else as float32."""
-    return tensor if tensor.dtype == torch.bfloat16 else tensor.float()
+def as_rows(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """What a kernel reads as it is, float32 and bf16, in this shape; anything else as float32."""
+    return (tensor if tensor.dtype == torch.bfloat16 else tensor.float()).expand(shape)
+
+
+def as_mask(tensor: Tensor | None, shape: torch.Size) -> Tensor | None:
+    """As bool in this shape, if there is one."""
+    return None if tensor is None else tensor.bool().expand(shape)

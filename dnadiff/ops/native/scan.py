@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dnadiff.ops.native.build import BLOCK, STEPS
-from dnadiff.ops.native.library import Rows, as_rows, call_kernel
+from dnadiff.ops.native.library import Rows, as_mask, as_rows, call_kernel
 
 Grads = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -33,11 +33,20 @@ def native_scan(
     Args:
         restart: (batch, length) bool, True where h_(t-1) is replaced by zero.
     """
-    skip, bias = (None if value is None else value.float() for value in (D, delta_bias))
-    gates = None if gate is None else as_rows(gate)
-    inputs = [as_rows(x), as_rows(delta), A.float(), B.float(), C.float(), skip, gates, bias]
+    maps, channels = (*x.shape[:2], A.shape[1]), x.shape[2:]  # a kernel trusts these shapes: expand refuses others
+    inputs = [
+        as_rows(x, x.shape),
+        as_rows(delta, x.shape),
+        A.float().expand(*channels, -1),
+        B.float().expand(maps),
+        C.float().expand(maps),
+        None if D is None else D.float().expand(channels),
+        None if gate is None else as_rows(gate, x.shape),
+        None if delta_bias is None else delta_bias.float().expand(channels),
+    ]
+    masks = [as_mask(mask, x.shape[:2]) for mask in (valid, restart)]
     keep = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in inputs)
-    y, _ = _forward(*inputs, None if valid is None else valid.bool(), restart, reverse, keep)
+    y, _ = _forward(*inputs, *masks, reverse, keep)
     result: Tensor = y.to(x.dtype)
     return result
 
