@@ -34,8 +34,9 @@ def draw_training(
     axes = figure.add_subplot()
     steps = np.array([int(row["step"]) for row in rows])
     train_bits = np.array([float(row["train_bits"]) for row in rows])
+    mean = _running_mean(train_bits)
     axes.plot(steps, train_bits, ".", color=BLUE, alpha=0.25, markersize=4, label="training, one step (noisy)")
-    axes.plot(steps, _running_mean(train_bits), color=BLUE, label="training, running mean")
+    axes.plot(steps, mean, color=BLUE, label="training, running mean")
     valid = [(int(row["step"]), float(row["valid_bits"])) for row in rows if row["valid_bits"]]
     if valid:
         axes.plot(*zip(*valid, strict=True), "o-", color=ORANGE, markersize=4, label="validation")
@@ -47,7 +48,7 @@ def draw_training(
         axes.errorbar(
             [steps[-1]], [value], error, fmt="s", color=PURPLE, capsize=4, label=f"test {value:.3f}", zorder=3
         )
-    shown = [*lines.values(), *(band or ()), *(bits for _, bits in valid), *(test or ())]
+    shown = [*mean, *lines.values(), *(band or ()), *(bits for _, bits in valid), *(test or ())]
     low, high = min(shown), max(2.0, *shown)
     _label_lines(axes, lines)
     axes.set(xlabel="optimiser step", ylabel="bits per base", ylim=(low - 0.03, high + 0.05), title="Learning curve")
