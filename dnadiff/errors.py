@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_COMPARED = 10_000  # a genome can have a million contigs, and each comparison takes microseconds
 
 
 class DnadiffError(Exception):
@@ -52,5 +55,5 @@ class InterruptedRun(DnadiffError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the closest known name, or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name, islice(known, MOST_COMPARED), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
