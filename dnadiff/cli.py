@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -216,6 +217,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("dnadiff").setLevel(logging.INFO)
     keep_memory()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold where other programs compete
     try:
         app(args=arguments, prog_name="dnadiff")
     except Exception as error:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from dnadiff.files import write_text
 
 COLUMNS = ("step", "train_bits", "valid_bits", "lr", "grad_norm", "tokens_per_second")
+LINES = 20  # of progress over a run, besides validations
 log = logging.getLogger("dnadiff")
 
 
@@ -28,6 +29,7 @@ class Metrics:
         self._tokens, self._since = 0, time.monotonic()
         self._valid_bits: float | None = None
         self._started_step, self._started = 0, time.monotonic()
+        self._next_line = 0
         self._bar: tuple[Progress, TaskID] | None = None
 
     def start(self, step: int) -> None:
@@ -72,7 +74,8 @@ class Metrics:
         text = f"train {train_bits:.4f}{valid} bits/base  {rate:,.0f} tokens/s"
         if self._bar is not None:
             self._bar[0].update(self._bar[1], description=text)
-        elif valid_bits is not None or step == self._max_steps or (step * 20) % self._max_steps < 20:
+        elif valid_bits is not None or step >= self._next_line:
+            self._next_line = min(self._max_steps, step + self._max_steps // LINES)
             seconds = (time.monotonic() - self._started) / max(1, step - self._started_step) * (self._max_steps - step)
             log.info("step %d/%d  %s  ETA %d:%02d", step, self._max_steps, text, *divmod(round(seconds), 60))
 
