@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from dnadiff.errors import InputError
 
@@ -81,7 +81,7 @@ def estimate(nats: np.ndarray, n_scored: np.ndarray, *, generator: np.random.Gen
 def _student_half_width(draws: np.ndarray) -> float:
     if len(draws) < 2:
         return 0.0
-    return float(stats.t.ppf(0.975, len(draws) - 1) * draws.std(ddof=1) / math.sqrt(len(draws)))
+    return float(stdtrit(len(draws) - 1, 0.975) * draws.std(ddof=1) / math.sqrt(len(draws)))
 
 
 def _block_half_width(nats: np.ndarray, n_scored: np.ndarray, generator: np.random.Generator) -> float:

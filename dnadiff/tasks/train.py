@@ -43,7 +43,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
         folder.claim(config.to_yaml(settings))
         model = build(settings)
         folder.add_to_manifest(
-            command=sys.argv, versions=versions(), machine=machine(), seed=settings.train.seed, data=data.fingerprint,
+            command=sys.argv, versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
             parameters=model.n_parameters(), assumptions=settings.assumptions,
             splits=[row._asdict() for row in data.counts()],
         )  # fmt: skip
