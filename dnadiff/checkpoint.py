@@ -79,6 +79,8 @@ def verify(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
         files: dict[str, str] = dict(manifest["sha256"])
         newer = int(manifest["format"]) > FORMAT
+        if not newer and not {"config.yaml", "vocab.json", WEIGHTS} <= files.keys():
+            raise ValueError
     except FileNotFoundError:
         raise InputError(
             f"{folder}: not a dnadiff checkpoint (no manifest.json); name a run or checkpoint folder"

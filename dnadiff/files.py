@@ -53,10 +53,12 @@ def unfinished(path: Path) -> Iterator[Path]:
         yield temporary
         for part in [*temporary.rglob("*"), temporary] if temporary.is_dir() else [temporary]:
             flush(part)
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
+        old = path.with_name(f"{temporary.name}-old")
+        if temporary.is_dir() and path.is_dir():  # a folder cannot replace one that holds something
+            path.rename(old)
         os.replace(temporary, path)
         flush(path.parent)
+        _remove(old)
     except OSError as error:
         raise _explain(error, path) from error
     finally:

@@ -9,11 +9,14 @@ import fcntl
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from dnadiff import checkpoint
 from dnadiff.errors import InputError, ResourceError
@@ -82,17 +85,22 @@ class RunFolder:
         if not self.config.is_file():
             write_text(self.config, config_yaml)
             return
-        before = self.config.read_text()
-        changed = sorted(set(before.splitlines()) ^ set(config_yaml.splitlines()))
+        before, now = (_flat(yaml.safe_load(text)) for text in (self.config.read_text(), config_yaml))
+        changed = [
+            f"{key} was {before.get(key)}, is {now.get(key)}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key)
+        ]
         if changed:
-            lines = ", ".join(line.strip() for line in changed[:6])
+            lines = ", ".join(changed[:6])
             raise InputError(
                 f"{self.path}: holds a run with other settings ({lines}); choose another --out or remove it"
             )
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        return sorted(int(path.name.removeprefix("step-")) for path in (self.path / "checkpoints").glob("step-*"))
+        names = [path.name for path in (self.path / "checkpoints").glob("step-*")]
+        return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-\d{8,}", name))
 
     def newest(self) -> Path | None:
         """The newest checkpoint whose files are all intact; damaged ones are passed over with a warning."""
@@ -129,6 +137,14 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return bits
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    if not isinstance(settings, dict):
+        return {prefix: settings}
+    parts = (_flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in settings.items())
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def find_checkpoint(path: Path) -> Path:

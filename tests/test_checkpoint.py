@@ -64,8 +64,16 @@ def test_a_damaged_manifest_is_found(folder, text):
 
 def test_a_manifest_cannot_point_outside_its_folder(folder, tmp_path):
     (tmp_path / "secret").write_text("")
-    change_manifest(folder, sha256={"../secret": "0"})
+    known = checkpoint.verify(folder)["sha256"]
+    change_manifest(folder, sha256={**known, "../secret": "0"})
     with pytest.raises(InputError, match="damaged or missing"):
+        checkpoint.verify(folder)
+
+
+def test_a_manifest_must_cover_the_weights(folder):
+    known = checkpoint.verify(folder)["sha256"]
+    change_manifest(folder, sha256={name: digest for name, digest in known.items() if name != "weights.safetensors"})
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
         checkpoint.verify(folder)
 
 

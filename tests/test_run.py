@@ -15,8 +15,9 @@ def run(tmp_path):
     for step, bits in [(1, 1.9), (2, 1.7), (3, None), (4, 1.8)]:
         folder = run.checkpoint(step)
         folder.mkdir(parents=True)
-        (folder / "weights.safetensors").write_text("w")
-        files = {"weights.safetensors": sha256(folder / "weights.safetensors")}
+        for name in ("config.yaml", "vocab.json", "weights.safetensors"):
+            (folder / name).write_text("w")
+        files = {path.name: sha256(path) for path in folder.iterdir()}
         (folder / "manifest.json").write_text(json.dumps({"format": 1, "valid_bits": bits, "sha256": files}))
     return run
 
@@ -51,8 +52,19 @@ def test_find_checkpoint_takes_a_run_or_a_checkpoint(run, tmp_path):
 def test_settings_are_recorded_once_and_compared_after(run):
     run.claim("a: 1\nb: 2\n")
     run.claim("a: 1\nb: 2\n")
-    with pytest.raises(InputError, match=r"other settings \(b: 2, b: 3\); choose another --out"):
+    with pytest.raises(InputError, match=r"other settings \(b was 2, is 3\); choose another --out"):
         run.claim("a: 1\nb: 3\n")
+
+
+def test_settings_that_swap_their_values_are_other_settings(run):
+    run.claim("train:\n  seed: 1\nsample:\n  seed: 0\n")
+    with pytest.raises(InputError, match=r"sample\.seed was 0, is 1, train\.seed was 1, is 0"):
+        run.claim("train:\n  seed: 0\nsample:\n  seed: 1\n")
+
+
+def test_a_folder_that_only_looks_like_a_checkpoint_is_passed_over(run):
+    run.checkpoint(4).with_name("step-00000004.bak").mkdir()
+    assert run.steps() == [1, 2, 3, 4]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
 from torch import Tensor
 
 from dnadiff.batch import Batch
@@ -24,14 +24,19 @@ from dnadiff.training.metrics import Metrics
 from dnadiff.training.settings import TrainSettings
 from dnadiff.training.steps import StepBatch
 
+MOST_UNCHECKED = 100  # steps whose results are kept on the device before they are looked at
+
 
 class Validate(Callback):
     """Bits per base on fixed windows with fixed masks, every so many steps; stops a run that no longer improves."""
 
-    def __init__(self, batches: list[tuple[Batch, Tensor]], settings: TrainSettings, ema: EMAWeightAveraging | None):
+    def __init__(self, batches: list[tuple[Batch, Tensor]], settings: TrainSettings, ema: WeightAveraging | None):
         self._batches, self._settings, self._ema = batches, settings, ema
         self.latest: float | None = None
         self._best, self._waited = math.inf, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self._is_over()  # a run that had stopped stays stopped when it is started again
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self.latest = None
@@ -42,8 +47,10 @@ class Validate(Callback):
             self.latest = self._bits_per_base(trainer, pl_module)
         self._waited = 0 if self.latest < self._best else self._waited + 1
         self._best = min(self._best, self.latest)
-        if self._settings.patience is not None and self._waited >= self._settings.patience:
-            trainer.should_stop = True
+        trainer.should_stop = self._is_over()
+
+    def _is_over(self) -> bool:
+        return self._settings.patience is not None and self._waited >= self._settings.patience
 
     @contextmanager
     def _averaged(self, trainer: Trainer, module: LitDiffusion) -> Iterator[None]:
@@ -80,6 +87,7 @@ class Report(Callback):
 
     def __init__(self, metrics: Metrics, settings: TrainSettings, validate: Validate) -> None:
         self._metrics, self._settings, self._validate = metrics, settings, validate
+        self._unchecked: list[tuple[StepBatch, StepResult]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._metrics.start(trainer.global_step)
@@ -89,19 +97,30 @@ class Report(Callback):
     ) -> None:
         result: StepResult = outputs["result"]
         self._metrics.count(batch.batch.tokens.numel() * trainer.world_size)
+        self._unchecked.append((batch, result))
         due = _is_due(trainer, self._settings.log_every) or self._validate.latest is not None
+        if due or pl_module.device.type == "cpu" or len(self._unchecked) >= MOST_UNCHECKED:
+            self.check(trainer)
         if not due:
             return
-        bits = float(result.nats) / max(1, int(result.n_scored)) / math.log(2)
-        if not (math.isfinite(bits) and math.isfinite(float(result.grad_norm))):
-            raise DivergedError(_describe_divergence(trainer, batch, bits))
         self._metrics.write(
             step=trainer.global_step,
-            train_bits=bits,
+            train_bits=_bits(result),
             valid_bits=self._validate.latest,
             lr=trainer.optimizers[0].param_groups[0]["lr"],
             grad_norm=float(result.grad_norm),
         )
+
+    def check(self, trainer: Trainer) -> None:
+        """Look at the steps since the last look, which waits for the device.
+
+        Raises:
+            DivergedError: the loss or gradient of one of them is not a finite number; names the first.
+        """
+        for batch, result in self._unchecked:
+            if not (math.isfinite(_bits(result)) and math.isfinite(float(result.grad_norm))):
+                raise DivergedError(_describe_divergence(trainer, batch, _bits(result)))
+        self._unchecked.clear()
 
     def on_exception(self, *_: Any) -> None:
         self._metrics.stop()
@@ -113,8 +132,8 @@ class Report(Callback):
 class SaveCheckpoints(Checkpoint):
     """Saves every so many steps, at every validation, and at the end; runs last, after all state is up to date."""
 
-    def __init__(self, run: RunFolder, settings: TrainSettings, validate: Validate) -> None:
-        self._run, self._settings, self._validate = run, settings, validate
+    def __init__(self, run: RunFolder, settings: TrainSettings, validate: Validate, report: Report) -> None:
+        self._run, self._settings, self._validate, self._report = run, settings, validate, report
         self._stop_requested = False
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -123,6 +142,7 @@ class SaveCheckpoints(Checkpoint):
             or self._validate.latest is not None
             or self._stop_requested
         ):
+            self._report.check(trainer)
             trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
             self._run.prune(self._settings.keep)
         if self._stop_requested:
@@ -137,9 +157,13 @@ def _is_due(trainer: Trainer, every: int) -> bool:
     return trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps
 
 
+def _bits(result: StepResult) -> float:
+    return float(result.nats) / max(1, int(result.n_scored)) / math.log(2)
+
+
 def _describe_divergence(trainer: Trainer, batch: StepBatch, bits: float) -> str:
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     return (
-        f"step {trainer.global_step}: the loss is {bits} bits per base at learning rate {rate:.2g}, windows "
+        f"step {batch.step + 1}: the loss is {bits} bits per base at learning rate {rate:.2g}, windows "
         f"{batch.indices.tolist()[:16]}; the last checkpoint is kept: lower optim.lr or optim.clip and start a new run"
     )

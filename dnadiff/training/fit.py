@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import WeightAveraging
 
 from dnadiff import checkpoint
 from dnadiff.errors import InputError
@@ -49,19 +50,25 @@ def fit(
     resume = run.newest()
     start = _resume_step(resume, data_fingerprint) if resume else 0
     validation = validation_batches(
-        valid_rows, model.vocab, seed=train.seed, n_windows=train.valid_windows, batch_size=train.batch_size
+        valid_rows,
+        model.vocab,
+        seed=train.seed,
+        n_windows=train.valid_windows,
+        batch_size=train.micro_batch or train.batch_size,
     )
-    ema = EMAWeightAveraging(decay=optim.ema, use_buffers=False) if optim.ema else None
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    ema = WeightAveraging(torch.device(accelerator), use_buffers=False, avg_fn=optim.average) if optim.ema else None
     validate = Validate(validation, train, ema)
     report = Report(Metrics(run.metrics, max_steps=train.max_steps), train, validate)
-    save = SaveCheckpoints(run, train, validate)
+    save = SaveCheckpoints(run, train, validate, report)
 
     def facts() -> dict[str, Any]:
         return {"valid_bits": validate.latest, "data": data_fingerprint}
 
     with _quiet(), _stop_on_signal(save):
         trainer = Trainer(
-            max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], devices=train.devices,
+            max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision],
+            accelerator=accelerator, devices=1,
             callbacks=[*([ema] if ema else []), validate, report, save],
             plugins=[FolderCheckpointIO(model.config, model.vocab, facts)],
             logger=False, enable_progress_bar=False, enable_model_summary=False,

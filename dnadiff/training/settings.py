@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from dnadiff.config import Settings
 
@@ -41,6 +42,7 @@ class ConstantRate(Settings):
         return min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[CosineRate | ConstantRate, Field(discriminator="kind")]
 
 
@@ -49,7 +51,7 @@ class OptimSettings(Settings):
 
     lr: float = Field(1e-3, gt=0)
     """Full learning rate."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """Adam's decay rates; Caduceus configures (0.9, 0.95) and prints them the other way round."""
     weight_decay: float = Field(0.1, ge=0)
     """Decay of matrices; none for biases, norms, A and D."""
@@ -59,6 +61,12 @@ class OptimSettings(Settings):
     """Learning rate over time."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the exponential moving average that is validated, saved and used; null uses the weights themselves."""
+
+    def average(self, averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
+        """One step of the average; the decay rises to `ema` from 0.1, so that it soon forgets the initial weights."""
+        assert self.ema is not None
+        decay = min(self.ema, (1 + float(n_averaged)) / (10 + float(n_averaged)))
+        return averaged.lerp(current, 1 - decay)
 
 
 class TrainSettings(Settings):
@@ -88,8 +96,6 @@ class TrainSettings(Settings):
     """Newest checkpoints kept; the best by validation is kept as well."""
     patience: int | None = Field(None, ge=1)
     """Validations without improvement before training stops; null: never."""
-    devices: int | Literal["auto"] = "auto"
-    """Devices of this machine to train on; on a CPU, one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -45,11 +45,14 @@ def test_a_run_that_no_longer_improves_stops(tmp_path):
     rows = read_metrics(run.metrics)
     assert len(rows) == 3
     assert run.steps()[-1] == 3
+    again = train(tmp_path, lr=1e-12, patience=2, max_steps=50)
+    assert read_metrics(again.metrics) == rows
 
 
-def test_a_loss_that_is_no_number_names_step_rate_and_windows_and_saves_nothing(tmp_path):
+@pytest.mark.parametrize("log_every", [1, 10])
+def test_a_loss_that_is_no_number_names_step_rate_and_windows_and_saves_nothing(tmp_path, log_every):
     with pytest.raises(DivergedError, match=r"step 1: the loss is nan .* learning rate .*, windows \[\d+, \d+\]"):
-        train(tmp_path, poison=True)
+        train(tmp_path, poison=True, log_every=log_every, checkpoint_every=2, validate_every=6)
     assert RunFolder(tmp_path).steps() == []
 
 

@@ -1,7 +1,8 @@
 import pytest
+import torch
 from pydantic import ValidationError
 
-from dnadiff.training.settings import ConstantRate, CosineRate, TrainSettings
+from dnadiff.training.settings import ConstantRate, CosineRate, OptimSettings, TrainSettings
 
 
 def test_cosine_rises_to_the_full_rate_and_falls_to_its_end():
@@ -17,6 +18,16 @@ def test_constant_stays_after_its_warm_up():
     rate = ConstantRate(warmup=0.1)
     assert [rate.factor(step, 20) for step in (0, 1, 5, 19)] == [0.5, 1.0, 1.0, 1.0]
     assert ConstantRate().factor(0, 20) == 1.0
+
+
+def test_the_average_soon_forgets_where_it_began_and_then_decays_as_asked():
+    optim = OptimSettings(ema=0.99)
+    average = torch.tensor(1.0)
+    for n in range(30):
+        average = optim.average(average, torch.tensor(0.0), n)
+    assert average < 1e-3
+    settled = optim.average(torch.tensor(1.0), torch.tensor(0.0), 10_000)
+    assert settled.item() == pytest.approx(0.99)
 
 
 def test_a_micro_batch_larger_than_the_batch_is_refused():
