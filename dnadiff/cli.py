@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,11 +141,11 @@ def windows(
     Example: dnadiff windows --ref hg38.fa data.length=1024
     """
     from dnadiff.tasks import windows as task
-    from dnadiff.tasks.settings import TrainConfig
+    from dnadiff.tasks.settings import resolve
 
     del dry_run  # this verb never writes; the flag is accepted as in the other verbs
     preset, overrides = _split(words, "dna/toy" if ref is None else "dna/tiny")
-    settings = _resolve(TrainConfig, preset, overrides, {"data.ref": ref, "data.windows": bed})
+    settings = resolve(preset, overrides, {"data.ref": ref, "data.windows": bed})
     _do(settings.data, print_config, None, lambda: task.run(settings))
 
 
@@ -169,11 +170,10 @@ def _train(
     flags: dict[str, Any],
 ) -> None:  # fmt: skip
     from dnadiff.tasks import train as task
-    from dnadiff.tasks.settings import TrainConfig
+    from dnadiff.tasks.settings import resolve
 
-    preset, overrides = _split(words, default)
-    settings = _resolve(TrainConfig, preset, overrides, flags)
-    folder = out or Path("runs") / Path(settings.data.ref or Path(preset).stem).name.split(".")[0]
+    settings = resolve(*_split(words, default), flags)
+    folder = out or Path("runs") / Path(settings.data.ref or Path(_split(words, default)[0]).stem).name.split(".")[0]
     _do(
         settings,
         print_config,
@@ -190,12 +190,6 @@ def _split(words: list[str] | None, default: str) -> tuple[str, list[str]]:
             f"two presets were named ({', '.join(named)}); name one, and write settings as key=value"
         )
     return (named[0] if named else default), [word for word in words or [] if "=" in word]
-
-
-def _resolve(schema: Any, preset: str, overrides: list[str], flags: dict[str, Any]) -> Any:
-    from dnadiff.config import resolve
-
-    return resolve(schema, preset, overrides, **flags)
 
 
 def _do(settings: Any, print_config: bool, dry_run: Any, work: Any) -> None:
@@ -229,9 +223,9 @@ def main() -> None:
 def _explain(error: Exception) -> int:
     """Print one line; the exit code."""
     if isinstance(error, MemoryError) or (
-        type(error).__name__ == "OutOfMemoryError" and not isinstance(error, DnadiffError)
+        isinstance(error, RuntimeError) and re.search("OutOfMemory|DefaultCPUAllocator|out of memory", repr(error))
     ):
-        error = OutOfMemoryError("out of memory; lower train.micro_batch, train.batch_size or data.length")
+        error = OutOfMemoryError("out of memory; lower the batch size (train.micro_batch) or the length")
     elif isinstance(error, OSError):
         error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
     if isinstance(error, DnadiffError):

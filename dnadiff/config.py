@@ -23,7 +23,9 @@ from dnadiff.errors import InputError, nearest
 class Settings(BaseModel):
     """A choice with its knobs: fields are settings, `kind` is its name in YAML. Frozen; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, coerce_numbers_to_str=True
+    )
 
 
 S = TypeVar("S", bound=Settings)

@@ -22,6 +22,7 @@ from dnadiff.data.splits import (
     ByBlocks,
     ByChromosome,
     ByColumn,
+    Names,
     Runs,
     Split,
     by_blocks,
@@ -48,7 +49,7 @@ class GenomeData(Settings):
     """BED file whose rows are windows; longer rows are tiled, shorter ones dropped."""
     regions: str | None = None
     """BED file whose rows are tiled with windows; null, and no `windows`: the whole genome is."""
-    exclude: tuple[str, ...] = ()
+    exclude: Names = ()
     """Contigs left out."""
     rename_contigs: bool = False
     """Read `chr1` in a BED file as `1`, `chrM` as `MT`, and the other way round."""

@@ -12,12 +12,15 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dnadiff.config import Settings
 from dnadiff.errors import InputError, nearest
 
 LARGEST_BLOCK_BP = 1 << 20
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str | int) else given)]
 
 
 class Auto(Settings):
@@ -36,11 +39,11 @@ class ByChromosome(Settings):
     """Whole contigs."""
 
     kind: Literal["chromosome"] = "chromosome"
-    valid: tuple[str, ...] = ()
+    valid: Names = ()
     """Contigs for validation."""
-    test: tuple[str, ...] = ()
+    test: Names = ()
     """Contigs for testing."""
-    train: tuple[str, ...] | None = None
+    train: Names | None = None
     """Contigs for training; null: all others."""
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from dnadiff.inference.evaluate import evaluate
 from dnadiff.inference.sample import sample
 from dnadiff.model import DiffusionModel
 from dnadiff.run import find_checkpoint
+from dnadiff.vocab import DNA
 
 
 class Model:
@@ -33,27 +34,38 @@ class Model:
         self, n: int, *, length: int, seed: int = 0, steps: int = 128, temperature: float = 1.0, batch_size: int = 16
     ) -> list[str]:
         """Draw `n` sequences of `length` bases by ancestral sampling in `steps` steps."""
-        if n < 0 or length < 1:
-            raise InputError(f"n={n}, length={length}: ask for 0 or more sequences of 1 base or more")
+        if n < 0 or min(length, steps, batch_size) < 1 or seed < 0 or not temperature > 0:
+            asked = f"n={n}, length={length}, seed={seed}, steps={steps}, temperature={temperature}, batch_size={batch_size}"
+            raise InputError(f"{asked}: n and seed must be 0 or more, temperature above 0, the others 1 or more")
         sampler = Ancestral(steps=steps, temperature=temperature)
         tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size)
         return [dna.decode(row) for row in tokens]
 
     def bits_per_base(
-        self, sequences: str | Sequence[str] | np.ndarray | Tensor, *, sweeps: int = 5, seed: int = 0
+        self,
+        sequences: str | Sequence[str] | np.ndarray | Tensor,
+        *,
+        sweeps: int = 5,
+        seed: int = 0,
+        batch_size: int = 32,
     ) -> Estimate:
         """The bound on -log2 p per base of sequences of any lengths, with its 95 % interval.
 
         Args:
             sequences: strings over A C G T N, or (n, length) tokens.
-            sweeps: independent choices of hidden positions per sequence.
+            sweeps: independent choices of hidden positions per sequence; 2 or more for an interval.
+            batch_size: sequences at a time; does not change the figure.
 
         Returns:
             An `Estimate`; `.bits_per_base.value`, `.low`, `.high`, `.perplexity` are what one usually wants.
         """
+        if min(sweeps, batch_size) < 1 or seed < 0:
+            raise InputError(f"sweeps={sweeps}, batch_size={batch_size}, seed={seed}: give 1, 1 and 0 or more")
         rows = _as_rows(sequences)
         padded = _pad(rows, self.network.vocab.pad)
-        return evaluate(self.network, lambda indices: padded[indices], len(padded), seed=seed, sweeps=sweeps)
+        return evaluate(
+            self.network, lambda indices: padded[indices], len(padded), seed=seed, sweeps=sweeps, batch_size=batch_size
+        )
 
     def __repr__(self) -> str:
         kind = type(self.network.config.model).__name__
@@ -74,13 +86,25 @@ def _as_rows(sequences: str | Sequence[str] | np.ndarray | Tensor) -> list[np.nd
         sequences = [sequences]
     if isinstance(sequences, Tensor):
         sequences = sequences.detach().cpu().numpy()
-    if isinstance(sequences, np.ndarray) and sequences.dtype.kind in "iu":
-        rows = list(np.atleast_2d(sequences).astype(np.uint8))
-    else:
-        rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(sequences)]
-    if not rows:
-        raise InputError("no sequences were given; pass at least one")
+    if isinstance(sequences, np.ndarray) and sequences.dtype.kind != "U":
+        return _checked_tokens(sequences)
+    strange = [item for item in sequences if not isinstance(item, str)]
+    if strange:
+        raise InputError(f"sequences hold {strange[0]!r}; pass strings over A C G T N, or an integer array of tokens")
+    rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(sequences)]
+    if not any(len(row) for row in rows):
+        raise InputError("no sequences were given; pass at least one that is not empty")
     return rows
+
+
+def _checked_tokens(tokens: np.ndarray) -> list[np.ndarray]:
+    known = np.isin(tokens, [*DNA.letters, DNA.unknown, DNA.pad])
+    if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2) or not tokens.size or not known.all():
+        raise InputError(
+            f"tokens of type {tokens.dtype} and shape {tokens.shape}: pass (n, length) integers, "
+            f"{DNA.letters} for A C G T, {DNA.unknown} for N, {DNA.pad} for padding"
+        )
+    return list(np.atleast_2d(tokens).astype(np.uint8))
 
 
 def _pad(rows: list[np.ndarray], pad: int) -> np.ndarray:

@@ -34,8 +34,9 @@ class Estimate(NamedTuple):
     """The bound on -log p per letter over a set of windows.
 
     Attributes:
-        nats: nats per scored letter, with both errors in its interval.
-        monte_carlo, windows: half-widths of the 95 % interval in nats, from each source alone.
+        nats: nats per scored letter; its interval holds the errors that are known.
+        monte_carlo, windows: half-widths of the 95 % interval in nats, from each source alone; nan where it is not
+            known, from one sweep, or from fewer than two blocks of windows.
         n_windows, n_scored, n_sweeps: what was scored, and how often.
     """
 
@@ -69,18 +70,18 @@ def estimate(nats: np.ndarray, n_scored: np.ndarray, *, generator: np.random.Gen
     total = int(n_scored.sum())
     if total == 0:
         raise InputError(
-            "no base to score: the split holds no window with A, C, G or T; check the split and data.max_n"
+            "no base to score: there is no A, C, G or T; check the sequences, or data.split and data.max_n"
         )
     sweeps = nats.sum(1) / total
     monte_carlo = _student_half_width(sweeps)
     windows = _block_half_width(nats.mean(0), n_scored, generator)
-    mean, half = float(sweeps.mean()), math.hypot(monte_carlo, windows)
+    mean, half = float(sweeps.mean()), math.hypot(*np.nan_to_num([monte_carlo, windows]))
     return Estimate(Interval(mean, mean - half, mean + half), monte_carlo, windows, len(n_scored), total, len(nats))
 
 
 def _student_half_width(draws: np.ndarray) -> float:
     if len(draws) < 2:
-        return 0.0
+        return math.nan
     return float(stdtrit(len(draws) - 1, 0.975) * draws.std(ddof=1) / math.sqrt(len(draws)))
 
 
@@ -90,7 +91,7 @@ def _block_half_width(nats: np.ndarray, n_scored: np.ndarray, generator: np.rand
     starts = np.arange(0, len(nats), block)
     sums, counts = np.add.reduceat(nats, starts), np.add.reduceat(n_scored, starts)
     if len(starts) < 2:
-        return 0.0
+        return math.nan
     means = []
     for _ in range(N_BOOTSTRAP):
         chosen = generator.integers(len(starts), size=len(starts))

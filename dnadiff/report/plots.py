@@ -85,7 +85,7 @@ def draw_spectra(
         xlabel="share of G and C in a sequence",
         ylabel="sequences",
         title="GC content",
-        xlim=(both.min() - 0.05, both.max() + 0.05),
+        xlim=(np.nanmin(both) - 0.05, np.nanmax(both) + 0.05),
     )
     right.legend(fontsize=8)
     _save(figure, path)

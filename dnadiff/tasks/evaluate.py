@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from dnadiff import checkpoint, config
+from dnadiff import checkpoint
 from dnadiff.data.genome import open_data
 from dnadiff.data.window_set import WindowSet
 from dnadiff.errors import InputError
@@ -18,18 +19,28 @@ from dnadiff.inference.evaluate import evaluate
 from dnadiff.model import DiffusionModel
 from dnadiff.run import RunFolder, find_checkpoint
 from dnadiff.tasks.progress import progress_bar
-from dnadiff.tasks.settings import EvaluateSettings, TrainConfig
+from dnadiff.tasks.settings import EvaluateSettings, TrainConfig, resolve
 
 
 def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> TrainConfig:
     """The settings of the run that a model comes from, changed by words and flags."""
-    checkpoint_folder = find_checkpoint(run)
-    folders = [run, checkpoint_folder.parent.parent]
-    found = [RunFolder(folder).config for folder in folders if (folder / "metrics.csv").is_file()]
-    preset = str(found[0]) if found else None
+    preset = config_of(run)
     if preset is None and not flags.get("data.ref"):
         raise InputError(f"{run}: is not inside a run folder, so there are no data settings; give --ref")
-    return config.resolve(TrainConfig, preset, words, **flags)
+    fixed = [word for word in words if not word.startswith(("data.", "evaluate.", "train.seed="))]
+    if fixed:
+        raise InputError(f"{fixed[0]}: a trained model is evaluated as it is; only data.* and evaluate.* can be set")
+    return resolve(preset or "dna/tiny", words, flags)
+
+
+def config_of(run: Path) -> str | None:
+    """The config.yaml of the run that a folder is, or that a checkpoint lies in; None where there is no run.
+
+    Raises:
+        InputError: there is no checkpoint.
+    """
+    folders = [run, find_checkpoint(run).parent.parent]
+    return next((str(RunFolder(folder).config) for folder in folders if (folder / "metrics.csv").is_file()), None)
 
 
 def run(settings: TrainConfig, path: Path) -> None:
@@ -70,9 +81,8 @@ def describe(result: Estimate) -> str:
     """Figures with their intervals, and what they rest on."""
     rows = [("nats per base", result.nats), ("bits per base", result.bits_per_base), ("perplexity", result.perplexity)]
     lines = [f"{name:14} <= {figure.value:.4f}  [{figure.low:.4f}, {figure.high:.4f}]" for name, figure in rows]
-    lines.append(
-        f"95 % intervals; half-widths in bits: windows {result.windows / 0.6931472:.4f}, masks "
-        f"{result.monte_carlo / 0.6931472:.4f}; {result.n_windows:,} windows, {result.n_scored:,} bases, "
-        f"{result.n_sweeps} sweeps"
-    )
+    parts = {"windows": result.windows, "masks": result.monte_carlo}
+    halves = (f"{name} {'unknown' if math.isnan(n) else f'{n / math.log(2):.4f}'}" for name, n in parts.items())
+    counts = f"{result.n_windows:,} windows, {result.n_scored:,} bases, {result.n_sweeps} sweeps"
+    lines.append(f"95 % intervals; half-widths in bits: {', '.join(halves)}; {counts}")
     return "\n".join(lines)

@@ -17,14 +17,21 @@ from dnadiff.files import unfinished
 from dnadiff.inference.sample import sample
 from dnadiff.model import DiffusionModel
 from dnadiff.run import find_checkpoint
+from dnadiff.tasks.evaluate import config_of
 from dnadiff.tasks.progress import progress_bar
-from dnadiff.tasks.settings import SampleSettings
+from dnadiff.tasks.settings import SampleSettings, TrainConfig
 
 
 def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> SampleSettings:
-    """Sampling settings: the defaults, changed by words and flags."""
-    find_checkpoint(run)
-    return config.resolve(SampleSettings, None, words, **flags)
+    """Sampling settings: those of the run that the model comes from, changed by words (with or without `sample.`)."""
+    preset = config_of(run)
+    start = config.read(TrainConfig, Path(preset)).sample if preset else SampleSettings()
+    own = [word.removeprefix("sample.") for word in words]
+    return config.resolve(SampleSettings, None, own, **{**start.model_dump(), **_given(flags)})
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def run(settings: SampleSettings, path: Path, out: str) -> None:

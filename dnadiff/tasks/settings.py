@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dnadiff import config
 from dnadiff.config import Settings
 from dnadiff.data.genome import GenomeData
 from dnadiff.diffusion.samplers import Ancestral, Sampler
 from dnadiff.model import ModelConfig
+from dnadiff.run import find_checkpoint
 from dnadiff.training.settings import OptimSettings, TrainSettings
+
+SHORTEST_SAMPLE = 8  # a few of the 4-mers that samples are compared by
 
 
 class EvaluateSettings(Settings):
@@ -18,7 +24,7 @@ class EvaluateSettings(Settings):
 
     split: Literal["train", "valid", "test"] = "test"
     """Which windows."""
-    sweeps: int = Field(5, ge=1)
+    sweeps: int = Field(5, ge=2)
     """Independent choices of hidden positions for every window; fewer than 5 give a poor interval."""
     batch_size: int = Field(32, ge=1)
     """Windows at a time."""
@@ -67,4 +73,32 @@ class TrainConfig(ModelConfig):
             raise ValueError(
                 f"data.jitter ({self.data.jitter}) must be below data.length ({self.data.length}); lower it"
             )
+        if self.sample.n and self.sample.length < SHORTEST_SAMPLE:
+            raise ValueError(f"sample.length ({self.sample.length}) must be {SHORTEST_SAMPLE} or more, for its k-mers")
         return self
+
+
+def resolve(preset: str, words: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
+    """Settings of a run from a preset, flags and words, with what flags imply.
+
+    `--bed` brings its own split, unless words name one; `--init` brings its model's architecture; file names become
+    absolute, so that a run can be used from another folder.
+
+    Raises:
+        InputError: as `dnadiff.config.resolve`; `--init` holds no model.
+    """
+    implied: dict[str, Any] = {}
+    if flags.get("data.windows"):
+        implied["data.split"] = {"kind": "auto"}
+    if flags.get("init") not in (None, "none"):
+        source = find_checkpoint(Path(flags["init"]).expanduser())
+        implied["init"] = str(source.absolute())
+        implied["model"] = config.read(ModelConfig, source / "config.yaml").model.model_dump()
+    settings = config.resolve(TrainConfig, preset, words, **{**flags, **implied})
+    files = {name: _absolute(getattr(settings.data, name)) for name in ("ref", "windows", "regions")}
+    return settings.model_copy(update={"data": settings.data.model_copy(update=files)})
+
+
+def _absolute(path: str | None) -> str | None:
+    """An absolute path; what looks like a URL is left for the reader to refuse."""
+    return path if path is None or "://" in path else str(Path(path).expanduser().absolute())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 
 import numpy as np
 from Bio.SeqIO import write as write_fasta
@@ -25,6 +26,7 @@ from dnadiff.training.metrics import read_metrics
 
 log = logging.getLogger("dnadiff")
 K = 4
+MOST_REAL_WINDOWS = 5000  # whose spectrum is known to a thousandth
 
 
 def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> None:
@@ -42,6 +44,7 @@ def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> N
     results = {"checkpoint": best.name, "split": settings.evaluate.split, **_as_numbers(test), **levels._asdict()}
     log.info("%s: %s", settings.evaluate.split, describe(test))
     log.info(_verdict(test, levels))
+    write_text(folder.path / "results.json", json.dumps(results, indent=2))
     if settings.sample.n:
         tokens = draw(model, settings.sample)
         with unfinished(folder.path / "samples.fa") as temporary:
@@ -59,10 +62,15 @@ def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> N
 def _as_numbers(test: Estimate) -> dict[str, object]:
     return {
         "nats": test.nats._asdict(), "bits_per_base": test.bits_per_base._asdict(),
-        "perplexity": test.perplexity._asdict(), "monte_carlo_half_width_nats": test.monte_carlo,
-        "windows_half_width_nats": test.windows, "n_windows": test.n_windows, "n_scored": test.n_scored,
+        "perplexity": test.perplexity._asdict(), "monte_carlo_half_width_nats": _known(test.monte_carlo),
+        "windows_half_width_nats": _known(test.windows), "n_windows": test.n_windows, "n_scored": test.n_scored,
         "n_sweeps": test.n_sweeps,
     }  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    """JSON has no nan."""
+    return None if math.isnan(value) else value
 
 
 def _verdict(test: Estimate, levels: baselines.Baselines) -> str:
@@ -83,8 +91,11 @@ def _verdict(test: Estimate, levels: baselines.Baselines) -> str:
 def _compare(tokens: np.ndarray, data: GenomeSplits, settings: TrainConfig, folder: RunFolder) -> ExcessJS:
     """k-mers and GC of samples against real windows of the scored split."""
     windows: WindowSet = getattr(data, settings.evaluate.split)
-    real = [row[: settings.sample.length] for row in windows.rows(np.arange(len(windows)), epoch=None)]
+    length = min(settings.sample.length, windows.length)  # spectra of shorter sequences are noisier
+    tokens = tokens[:, :length]
     generator = numpy_generator(settings.train.seed, Stream.BOOTSTRAP, 1)
+    rows = np.sort(generator.permutation(len(windows))[:MOST_REAL_WINDOWS])
+    real = [row[:length] for row in windows.rows(rows, epoch=None)]
     realism = excess_js(list(tokens), real, generator, k=K)
     chosen = [real[i] for i in generator.permutation(len(real))[: len(tokens)]]
     spectra = {

@@ -93,6 +93,9 @@ def build(settings: TrainConfig) -> DiffusionModel:
         checkpoint.verify(source)
         if checkpoint.read_vocab(source).digest() != DNA.digest():
             raise InputError(f"{source}: has another vocabulary than DNA's; start from a model of DNA, or --init none")
+        theirs = config.read(ModelConfig, source / "config.yaml").model
+        if theirs != settings.model:
+            raise InputError(f"{source}: is {theirs!r}, the settings ask for {settings.model!r}; leave model.* out")
         checkpoint.load_tensors(model, checkpoint.read_tensors(source / checkpoint.WEIGHTS), where=str(source))
     return model
 

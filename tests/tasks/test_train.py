@@ -36,7 +36,7 @@ def test_results_agree_with_themselves(run):
     assert bits["low"] < bits["value"] < bits["high"]
     assert perplexity["value"] == pytest.approx(2 ** bits["value"])
     assert len(results["markov"]) == 3
-    assert results["markov"][0] == pytest.approx(-2 * (0.35 * math.log2(0.35) + 0.15 * math.log2(0.15)), abs=0.02)
+    assert results["markov"][0] == pytest.approx(-2 * (0.35 * math.log2(0.35) + 0.15 * math.log2(0.15)), abs=0.05)
     assert results["n_windows"] == 8
 
 
@@ -75,7 +75,7 @@ def test_starting_from_a_run_takes_its_weights(run, settings):
 
 def test_starting_from_a_model_of_another_shape_is_refused(run, settings):
     wider = settings.model.model_copy(update={"width": 16})
-    with pytest.raises(InputError, match=r"does not fit the model: embedding has shape|has shape \(16, 8\), not"):
+    with pytest.raises(InputError, match=r"width=8.* the settings ask for .*width=16.*; leave model\.\* out"):
         train.build(settings.model_copy(update={"init": str(run), "model": wider}))
 
 

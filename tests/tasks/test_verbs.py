@@ -94,7 +94,14 @@ def test_a_notebook_s_model_is_given_back_as_it_was(run):
         (lambda model: model.bits_per_base("ACGJ"), "sequence 0: 'J' at position 3"),
         (lambda model: model.bits_per_base([]), "no sequences were given"),
         (lambda model: model.bits_per_base("NNNN"), "no base to score"),
-        (lambda model: model.sample(2, length=0), "length=0: ask for"),
+        (lambda model: model.bits_per_base(""), "no sequences were given"),
+        (lambda model: model.bits_per_base([7, 8]), "sequences hold 7; pass strings"),
+        (lambda model: model.bits_per_base(np.array([[263, 264]])), "tokens of type int64 and shape"),
+        (lambda model: model.bits_per_base(np.array([[7.0]])), "tokens of type float64"),
+        (lambda model: model.bits_per_base("ACGT", sweeps=0), "sweeps=0"),
+        (lambda model: model.sample(2, length=0), "length=0, .* the others 1 or more"),
+        (lambda model: model.sample(2, length=5, steps=0), "steps=0"),
+        (lambda model: model.sample(2, length=5, temperature=float("nan")), "temperature=nan"),
     ],
 )
 def test_bad_input_in_a_notebook_says_how_to_mend_it(run, call, message):
