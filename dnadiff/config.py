@@ -198,6 +198,9 @@ def _describe(schema: type[BaseModel], detail: Any) -> str:
     dotted = ".".join(_without_kinds(schema, location)) or "settings"
     if detail["type"] == "extra_forbidden":
         known = [name for model in parent for name in model.model_fields]
+        owners = [_kind(model) for model in _descend(schema, location[:-2]) if key in model.model_fields]
+        if owners and len(location) > 1:
+            return f"{dotted}: kind {_kind(parent[0])!r} has no such setting; set {dotted.rpartition('.')[0]}.kind={owners[0]}"
         return f"{dotted}: unknown setting{nearest(key, known) or '; known here: ' + ', '.join(sorted(set(known)))}"
     if detail["type"] == "union_tag_invalid":
         tag, expected = str(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"].replace("'", "").split(", ")

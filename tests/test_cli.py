@@ -45,6 +45,12 @@ def test_help_does_not_load_torch():
         (["finetune", "--ref", "none.fa"], "none.fa: cannot be read"),
         (["finetune", "--ref", "https://example.org/a.fa"], "is a URL; download the file first"),
         (["finetune", "data.jitter=5000"], "data.jitter (5000) must be below data.length"),
+        (
+            ["finetune", "data.split.valid=[chrB]"],
+            "data.split.valid: kind 'auto' has no such setting; set data.split.kind=",
+        ),
+        (["finetune", "optim.betas=[0.9,1.5]"], "optim.betas.1: input should be less than 1"),
+        (["finetune", "sample.length=2"], "sample.length (2) must be 8 or more"),
         (["evaluate", "no-such-run"], "no-such-run: no such folder; name a run folder or a checkpoint folder"),
         (["sample", "no-such-run", "-n", "3"], "no-such-run: no such folder"),
     ],

@@ -35,7 +35,7 @@ class Model:
     ) -> list[str]:
         """Draw `n` sequences of `length` bases by ancestral sampling in `steps` steps."""
         if n < 0 or min(length, steps, batch_size) < 1 or seed < 0 or not temperature > 0:
-            asked = f"n={n}, length={length}, seed={seed}, steps={steps}, temperature={temperature}, batch_size={batch_size}"
+            asked = f"{n=}, {length=}, {seed=}, {steps=}, {temperature=}, {batch_size=}"
             raise InputError(f"{asked}: n and seed must be 0 or more, temperature above 0, the others 1 or more")
         sampler = Ancestral(steps=steps, temperature=temperature)
         tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size)
@@ -64,7 +64,7 @@ class Model:
         rows = _as_rows(sequences)
         padded = _pad(rows, self.network.vocab.pad)
         return evaluate(
-            self.network, lambda indices: padded[indices], len(padded), seed=seed, sweeps=sweeps, batch_size=batch_size
+            self.network, lambda rows: padded[rows], len(padded), seed=seed, sweeps=sweeps, batch_size=batch_size
         )
 
     def __repr__(self) -> str:

@@ -84,7 +84,8 @@ def test_a_dry_run_counts_and_writes_nothing(settings, tmp_path, monkeypatch):
     plan = train.dry_run(settings)
     assert plan["windows"] == {"train": 93, "valid": 23, "test": 23}
     assert plan["parameters"] > 0
-    assert plan["minutes_of_training"] >= 0
+    assert plan["bases_per_step"] == 128
+    assert plan["seconds_per_step"] >= 0.0
     assert not list(tmp_path.iterdir())
 
 
