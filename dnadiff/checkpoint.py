@@ -59,6 +59,7 @@ def write(
         (temporary / "vocab.json").write_text(json.dumps(asdict(vocab)))
         for name, state in tensors.items():
             save_file(_without_aliases(state), temporary / name)
+            (temporary / name).chmod(0o644)  # safetensors leaves it to its owner alone
         if training is not None:
             torch.save(dict(training), temporary / TRAINING)
         files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}

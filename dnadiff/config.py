@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -145,6 +146,8 @@ def _find_preset(name: str, *, beside: Path) -> Path:
         if path.is_file():
             return path
         raise InputError(f"{path}: no such file; name a YAML file or one of the presets {', '.join(all_presets())}")
+    if re.search(r"\.(fa|fasta|fna)(\.b?gz)?$", name):
+        raise InputError(f"{name}: no such preset; a genome is given with --ref {name}")
     raise InputError(f"{name}: no such preset{nearest(name, all_presets())}; there are {', '.join(all_presets())}")
 
 
@@ -200,7 +203,8 @@ def _describe(schema: type[BaseModel], detail: Any) -> str:
         known = [name for model in parent for name in model.model_fields]
         owners = [_kind(model) for model in _descend(schema, location[:-2]) if key in model.model_fields]
         if owners and len(location) > 1:
-            return f"{dotted}: kind {_kind(parent[0])!r} has no such setting; set {dotted.rpartition('.')[0]}.kind={owners[0]}"
+            part = dotted.rpartition(".")[0]
+            return f"{dotted}: kind {_kind(parent[0])!r} has no such setting; set {part}.kind={owners[0]} as well"
         return f"{dotted}: unknown setting{nearest(key, known) or '; known here: ' + ', '.join(sorted(set(known)))}"
     if detail["type"] == "union_tag_invalid":
         tag, expected = str(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"].replace("'", "").split(", ")

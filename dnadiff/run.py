@@ -23,6 +23,7 @@ from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import remove_unfinished, write_text
 
 log = logging.getLogger("dnadiff")
+OWN_FILES = {".lock", "log.txt"}  # what a run writes before its settings
 
 
 class RunFolder:
@@ -83,6 +84,9 @@ class RunFolder:
             InputError: the folder holds a run with other settings; the message names them.
         """
         if not self.config.is_file():
+            others = sorted({path.name for path in self.path.iterdir()} - OWN_FILES)
+            if others:
+                raise InputError(f"{self.path}: holds {others[0]!r} and is no run folder; choose another --out")
             write_text(self.config, config_yaml)
             return
         before, now = (_flat(yaml.safe_load(text)) for text in (self.config.read_text(), config_yaml))
@@ -156,7 +160,10 @@ def find_checkpoint(path: Path) -> Path:
     if (path / "weights.safetensors").is_file():
         return path
     if not path.is_dir():
-        raise InputError(f"{path}: no such folder; name a run folder or a checkpoint folder")
+        found = "is a file" if path.exists() else "no such folder"
+        raise InputError(f"{path}: {found}; name a run folder or a checkpoint folder")
+    if path.name == "checkpoints":
+        path = path.parent
     best = RunFolder(path).best()
     if best is None:
         raise InputError(f"{path}: holds no finished checkpoint; name a run folder that was trained, or a checkpoint")

@@ -50,14 +50,20 @@ def test_find_checkpoint_takes_a_run_or_a_checkpoint(run, tmp_path):
 
 
 def test_settings_are_recorded_once_and_compared_after(run):
-    run.claim("a: 1\nb: 2\n")
+    (run.path / "config.yaml").write_text("a: 1\nb: 2\n")
     run.claim("a: 1\nb: 2\n")
     with pytest.raises(InputError, match=r"other settings \(b was 2, is 3\); choose another --out"):
         run.claim("a: 1\nb: 3\n")
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match=r"holds 'thesis\.tex' and is no run folder"):
+        RunFolder(tmp_path).claim("a: 1\n")
+
+
 def test_settings_that_swap_their_values_are_other_settings(run):
-    run.claim("train:\n  seed: 1\nsample:\n  seed: 0\n")
+    (run.path / "config.yaml").write_text("train:\n  seed: 1\nsample:\n  seed: 0\n")
     with pytest.raises(InputError, match=r"sample\.seed was 0, is 1, train\.seed was 1, is 0"):
         run.claim("train:\n  seed: 0\nsample:\n  seed: 1\n")
 

@@ -98,7 +98,7 @@ def read_bed(
             shown.append(f"line {number}: {row}{_hint(columns[0], genome)}")
     if n_bad and on_bad == "error":
         more = f"; {n_bad} bad rows in all" if n_bad > N_SHOWN else ""
-        raise InputError(f"{source}: {'; '.join(shown)}{more}; mend them, or pass on_bad=skip to leave them out")
+        raise InputError(f"{source}: {'; '.join(shown)}{more}; mend them, or set data.on_bad=skip to leave them out")
     if n_bad:
         log.warning("%s: %s bad rows skipped, the first at %s", source, f"{n_bad:,}", shown[0])
     if not rows:

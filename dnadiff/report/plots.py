@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from dnadiff.files import unfinished
 
@@ -70,6 +71,7 @@ def draw_spectra(
     left.loglog(spectra["real"], spectra["shuffled"], ".", color=GREY, markersize=4, label="real, bases shuffled")
     left.loglog(spectra["real"], spectra["samples"], ".", color=BLUE, markersize=5, label="samples")
     ends = [spectra["real"][spectra["real"] > 0].min(), spectra["real"].max()]
+    left.xaxis.set_minor_formatter(NullFormatter())
     left.plot(ends, ends, color="black", linewidth=0.8, label="equal")
     left.set(
         xlabel=f"frequency of a {k}-mer in real windows",
@@ -98,9 +100,8 @@ def _label_lines(axes: Axes, lines: Mapping[str, float]) -> None:
 
 
 def _running_mean(values: np.ndarray, window: int = 9) -> np.ndarray:
-    """Centred mean over up to `window` neighbours, shorter at the ends."""
-    half = window // 2
-    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
+    """Mean over up to `window` values, the last one included."""
+    return np.array([values[max(0, i + 1 - window) : i + 1].mean() for i in range(len(values))])
 
 
 def _save(figure: Figure, path: Path) -> None:

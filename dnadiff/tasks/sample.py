@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from Bio.SeqIO import write as write_fasta
 from Bio.SeqRecord import SeqRecord
 
 from dnadiff import checkpoint, config, dna
+from dnadiff.errors import InputError
 from dnadiff.files import unfinished
 from dnadiff.inference.sample import sample
 from dnadiff.model import DiffusionModel
@@ -20,6 +22,8 @@ from dnadiff.run import find_checkpoint
 from dnadiff.tasks.evaluate import config_of
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
+
+log = logging.getLogger("dnadiff")
 
 
 def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> SampleSettings:
@@ -37,12 +41,16 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
 def run(settings: SampleSettings, path: Path, out: str) -> None:
     """Draw and write; `-` writes to standard output."""
     folder = find_checkpoint(path)
-    records = as_records(draw(checkpoint.load(folder), settings), settings, source=folder)
+    model = checkpoint.load(folder)
     if out == "-":
-        write_fasta(records, sys.stdout, "fasta")
+        write_fasta(as_records(draw(model, settings), settings, source=folder), sys.stdout, "fasta")
         return
+    if Path(out).is_dir():
+        raise InputError(f"{out}: is a folder; name a FASTA file to write")
     with unfinished(Path(out)) as temporary:
-        write_fasta(records, temporary, "fasta")
+        temporary.touch()  # a place that cannot be written is found out before anything is drawn
+        write_fasta(as_records(draw(model, settings), settings, source=folder), temporary, "fasta")
+    log.info("%s: %d sequences of %d bases", out, settings.n, settings.length)
 
 
 def dry_run(settings: SampleSettings, path: Path) -> str:

@@ -34,6 +34,7 @@ def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> N
     best = folder.best()
     assert best is not None
     model = checkpoint.load(best)
+    log.info("evaluating %s on the %s windows", best.name, settings.evaluate.split)
     test = score(model, getattr(data, settings.evaluate.split), settings.evaluate, seed=settings.train.seed)
     levels = baselines.measure(settings, data)
     bits = test.bits_per_base
@@ -46,6 +47,7 @@ def summarise(settings: TrainConfig, data: GenomeSplits, folder: RunFolder) -> N
     log.info(_verdict(test, levels))
     write_text(folder.path / "results.json", json.dumps(results, indent=2))
     if settings.sample.n:
+        log.info("sampling %d sequences of %d bases", settings.sample.n, settings.sample.length)
         tokens = draw(model, settings.sample)
         with unfinished(folder.path / "samples.fa") as temporary:
             write_fasta(as_records(tokens, settings.sample, source=best), temporary, "fasta")
@@ -76,16 +78,27 @@ def _known(value: float) -> float | None:
 def _verdict(test: Estimate, levels: baselines.Baselines) -> str:
     """One line that says how good the figure is, and whether it can be true."""
     bits = test.bits_per_base
-    beaten = [order for order, level in enumerate(levels.markov) if bits.high < level]
-    against = f"below Markov orders {', '.join(map(str, beaten))}" if beaten else "above every Markov order tried"
+    groups = {
+        "clearly below": [order for order, level in enumerate(levels.markov) if bits.high < level],
+        "not told apart from": [order for order, level in enumerate(levels.markov) if bits.low <= level <= bits.high],
+        "clearly above": [order for order, level in enumerate(levels.markov) if level < bits.low],
+    }
+    against = "; ".join(f"{name} {_ranges(orders)}" for name, orders in groups.items() if orders)
     best = f"order {levels.chosen_order}: {levels.markov[levels.chosen_order]:.3f}"
-    text = f"{bits.value:.3f} bits per base; {against} (best, {best})"
+    text = f"{bits.value:.3f} bits per base; Markov chains of order: {against} (chosen on validation, {best})"
     if levels.source is None:
         return text
     lower, upper = levels.source
     if bits.high < lower:
         return f"{text}; BELOW the entropy of the toy's source given its latents ({lower:.3f}): that is a leak"
     return f"{text}; the toy's source has between {lower:.3f} and {upper:.3f}"
+
+
+def _ranges(orders: list[int]) -> str:
+    """`0-5, 8`."""
+    starts = [order for order in orders if order - 1 not in orders]
+    ends = [order for order in orders if order + 1 not in orders]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _compare(tokens: np.ndarray, data: GenomeSplits, settings: TrainConfig, folder: RunFolder) -> ExcessJS:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dnadiff import checkpoint, config
+from dnadiff.batch import Batch
 from dnadiff.data.genome import GenomeSplits, open_data
+from dnadiff.diffusion.noise import Noise
 from dnadiff.errors import InputError
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.run import RunFolder, find_checkpoint
@@ -27,6 +31,7 @@ from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")
+MOST_TIMED_BASES = 8192  # of a dry run: a second or two, and little memory, for the published sizes
 
 
 def run(settings: TrainConfig, out: Path) -> Path:
@@ -43,11 +48,13 @@ def run(settings: TrainConfig, out: Path) -> Path:
         folder.claim(config.to_yaml(settings))
         model = build(settings)
         folder.add_to_manifest(
-            command=sys.argv, versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
+            command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"),
+            versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
             parameters=model.n_parameters(), assumptions=settings.assumptions,
             splits=[row._asdict() for row in data.counts()],
         )  # fmt: skip
-        log.info("%s: %s parameters", type(settings.model).__name__, f"{model.n_parameters():,}")
+        kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"
+        log.info("%s, %s parameters, windows of %d bases, into %s", kind, size, settings.data.length, out)
         fit(
             model, data.train, data.valid, folder,
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
@@ -63,9 +70,11 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
     model = build(settings)
     steps = StepDataset(data.train, seed=settings.train.seed, batch_size=settings.train.batch_size)
     rows = min(settings.train.micro_batch or settings.train.batch_size, settings.train.batch_size)
+    share = min(1.0, MOST_TIMED_BASES / (rows * settings.data.length))  # of a micro-batch, timed and scaled up
     memory_before = _peak_memory()
-    seconds = min(_time_of_step(model, steps, step, rows) for step in range(2))
+    seconds = min(_time_of_step(model, steps, step, rows, share) for step in range(2)) / share
     seconds *= settings.train.batch_size / rows
+    memory = (_peak_memory() - memory_before) / share + 16 * model.n_parameters()  # weights, gradient, two moments
     bases = settings.train.batch_size * settings.data.length
     return {
         "parameters": model.n_parameters(),
@@ -74,8 +83,8 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
         "bases_per_step": bases,
         "epochs": round(settings.train.max_steps * settings.train.batch_size / len(data.train), 2),
         "seconds_per_step": round(seconds, 2),
-        "minutes_of_training": round(seconds * settings.train.max_steps / 60, 1),
-        "memory_mib": round((_peak_memory() - memory_before) / 2**20 + 4 * model.n_parameters() * 4 / 2**20),
+        "time_of_training_on_this_cpu": str(timedelta(seconds=round(seconds * settings.train.max_steps))),
+        "memory_mib": round(memory / 2**20),
     }
 
 
@@ -125,8 +134,12 @@ def logged(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _time_of_step(model: DiffusionModel, steps: StepDataset, step: int, rows: int) -> float:
-    batch, noise = steps[step].rows(0, rows)
+def _time_of_step(model: DiffusionModel, steps: StepDataset, step: int, rows: int, share: float) -> float:
+    """Seconds for a share of a micro-batch: fewer rows, then shorter ones."""
+    n_rows = max(1, math.ceil(rows * share))
+    length = math.ceil(steps.length * min(1.0, rows * share / n_rows))
+    batch, noise = steps[step].rows(0, n_rows)
+    batch, noise = Batch(batch.tokens[:, :length]), Noise(noise.times, noise.uniforms[:, :length])
     began = time.monotonic()
     model.loss(batch, noise).nats.sum().backward()  # type: ignore[no-untyped-call]
     return time.monotonic() - began

@@ -63,6 +63,11 @@ class StepDataset(Dataset[StepBatch]):
         self._mine = slice(rank * per_rank, (rank + 1) * per_rank)
         self._orders: dict[int, np.ndarray] = {}
 
+    @property
+    def length(self) -> int:
+        """Tokens in a row."""
+        return self._rows.length
+
     def __getitem__(self, step: int) -> StepBatch:
         positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
         noise = draw_noise(numpy_generator(self._seed, Stream.NOISE, step), self._batch_size, self._rows.length)
