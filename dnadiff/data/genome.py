@@ -219,7 +219,7 @@ def _check_filled(windows: Windows, wanted: set[int], length: int, dropped: dict
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items() if n) or "nothing"
         raise InputError(
             f"data: no window of {length} bases for {' and '.join(empty)} (left out: {reasons}); "
-            "choose a smaller data.length or a larger data.max_n, or another data.split (kinds chromosome, blocks, column)"
+            "choose a smaller data.length or a larger data.max_n, or another data.split.kind"
         )
 
 

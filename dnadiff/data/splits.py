@@ -18,6 +18,7 @@ from dnadiff.config import Settings
 from dnadiff.errors import InputError, nearest
 
 LARGEST_BLOCK_BP = 1 << 20
+SMALLEST_BLOCK_BP = 1 << 12  # of genomes that hold ten of them: a plasmid still has windows for each split
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str | int) else given)]
@@ -60,7 +61,7 @@ class ByBlocks(Settings):
 
     kind: Literal["blocks"] = "blocks"
     block_bp: int | None = Field(None, gt=0)
-    """Bases in a block; null: the power of two next below a hundredth of the genome, at most 2^20."""
+    """Bases in a block; null: the power of two next below a hundredth of the genome, 2^12 to 2^20."""
     valid: float = Field(0.05, ge=0, lt=1)
     """Share of blocks for validation; at least one block if it is not 0."""
     test: float = Field(0.05, ge=0, lt=1)
@@ -137,7 +138,8 @@ def check_known(names: Sequence[str], contigs: dict[str, int], where: str) -> No
 
 def _default_block(total_bp: int) -> int:
     """Not a matter of the windows' length: a model must not be trained on what another length holds out."""
-    wanted = min(max(total_bp // 100, 1), LARGEST_BLOCK_BP)
+    smallest = max(1, min(SMALLEST_BLOCK_BP, total_bp // 10))
+    wanted = min(max(total_bp // 100, smallest), LARGEST_BLOCK_BP)
     return 1 << (wanted.bit_length() - 1)  # so that windows of the usual lengths end where blocks do
 
 
