@@ -49,6 +49,7 @@ def test_help_does_not_load_torch():
             ["finetune", "data.split.valid=[chrB]"],
             "data.split.valid: kind 'auto' has no such setting; set data.split.kind=",
         ),
+        (["finetune", "genome.fa"], "genome.fa: no such preset; a genome is given with --ref genome.fa"),
         (["finetune", "optim.betas=[0.9,1.5]"], "optim.betas.1: input should be less than 1"),
         (["finetune", "sample.length=2"], "sample.length (2) must be 8 or more"),
         (["evaluate", "no-such-run"], "no-such-run: no such folder; name a run folder or a checkpoint folder"),

@@ -101,7 +101,7 @@ def test_a_seed_decides_the_blocks() -> None:
 
 
 def test_default_blocks_are_powers_of_two_of_about_a_hundredth() -> None:
-    for total, block_bp in [(100_000, 512), (4_600_000, 32_768), (3_000_000_000, 1 << 20), (99, 1)]:
+    for total, block_bp in [(99, 8), (100_000, 4096), (4_600_000, 32_768), (3_000_000_000, 1 << 20)]:
         lengths = np.diff(by_blocks({"a": total}, ByBlocks()).start)[:-1]
         assert lengths.min() == block_bp
         assert not (lengths % block_bp).any()
