@@ -49,6 +49,8 @@ class Windows:
 
 
 class Tiled(NamedTuple):
+    """Windows, and how many rows and windows were left out."""
+
     windows: Windows
     dropped: dict[str, int]  # by reason
 
