@@ -56,6 +56,15 @@ def test_a_loss_that_is_no_number_names_step_rate_and_windows_and_saves_nothing(
     assert RunFolder(tmp_path).steps() == []
 
 
+def test_bfloat16_trains_with_losses_near_those_of_float32(tmp_path):
+    bits = {}
+    for precision in ("fp32", "bf16"):
+        run = train(tmp_path / precision, precision=precision)
+        bits[precision] = [float(row["train_bits"]) for row in read_metrics(run.metrics)]
+    assert bits["bf16"] == pytest.approx(bits["fp32"], rel=0.02)
+    assert bits["bf16"] != bits["fp32"]
+
+
 def test_validation_uses_the_same_windows_and_masks_every_time():
     first, second = (validation_batches(Rows(), DNA, seed=3, n_windows=5, batch_size=2) for _ in range(2))
     assert [len(batch.tokens) for batch, _ in first] == [2, 2, 1]
