@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -99,7 +100,11 @@ def _stop_on_signal(save: SaveCheckpoints) -> Iterator[None]:
     """First Ctrl-C or SIGTERM: finish the step, save, stop. Second: stop at once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    trainer_pid = os.getpid()
+
     def handle(number: int, _: FrameType | None) -> None:
+        if os.getpid() != trainer_pid:
+            return  # a worker, which inherits the handler and ends with the trainer
         log.warning("stopping after this step; once more stops at once")
         save.request_stop()
         for each, handler in before.items():

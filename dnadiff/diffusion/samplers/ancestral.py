@@ -2,7 +2,7 @@
 
 First which positions are revealed in a step, by the schedule's law, then each letter given that it is revealed: in
 float32 or better whatever the network runs in, since one-stage Gumbel draws in bfloat16 ruin a four-letter
-distribution. A step that reveals nothing needs no network, unless the network is conditioned on time.
+distribution. A step that reveals nothing needs no network.
 """
 
 from __future__ import annotations
