@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnadiff.data.cache import cache_folder
+from dnadiff.data.index import Index, Ints
 from dnadiff.data.indexed import Identity, indexed, warn_of_stale_fai
 from dnadiff.data.inputs import find_file
-from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U, Index, Ints
+from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U
 from dnadiff.dna import ENCODE
 from dnadiff.errors import InputError, nearest
 

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dnadiff.data.cache import locked, writable_folder
+from dnadiff.data.index import Index
 from dnadiff.data.inputs import is_gzip, unpack
-from dnadiff.data.scan import Index, scan
+from dnadiff.data.scan import scan
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import unfinished
 

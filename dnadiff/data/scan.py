@@ -3,21 +3,18 @@
 The index is built here and not by pyfaidx: every byte has to be seen once in any case, so that a run does not meet an
 impossible symbol in its third hour, and a whole block of lines is checked by a few vectorised steps (some 200
 million bases a second). A .fai file beside the FASTA is never believed, so that a stale or hostile one does no harm.
-
-Bases of all records, end to end, form one axis ("laid end to end" below); runs of N are kept on it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnadiff.data.index import Index, Ints
 from dnadiff.dna import ENCODE, INVALID, IUPAC
 from dnadiff.errors import InputError
 
@@ -27,7 +24,6 @@ SYMBOL_U, SYMBOL_CODE = "U read as T", "IUPAC codes read as N"
 NEWLINES = "write newlines: `tr '\\r' '\\n' < in.fa > out.fa`"
 REWRAP = "rewrap it to one line width, for instance `seqkit seq -w 60 in.fa > out.fa`"
 
-Ints = NDArray[np.int64]
 _BASE, _U, _N, _CODE = 0, 1, 2, 3
 _MAGIC = [
     (b"\xef\xbb\xbf", "a UTF-8 byte-order mark; save the file as plain ASCII without it"),
@@ -50,59 +46,6 @@ def _class_table() -> bytes:
 
 
 _CLASSES = _class_table()
-
-
-@dataclass(frozen=True)
-class Index:
-    """Where the bases of a FASTA file are.
-
-    Attributes:
-        names: of the records, in file order.
-        lengths, offsets: (records,) int64, bases of each record and the byte of its first base.
-        line_bases, line_bytes: (records,) int64, bases of a full line, and its bytes with the line end.
-        unknown: (runs, 2) int64, start and end of each run of unknown bases, all records laid end to end; ascending.
-        symbols: counts of what is not a plain capital base.
-        sha256: of the file's bytes.
-    """
-
-    names: tuple[str, ...]
-    lengths: Ints
-    offsets: Ints
-    line_bases: Ints
-    line_bytes: Ints
-    unknown: Ints
-    symbols: dict[str, int]
-    sha256: str
-
-    @cached_property
-    def starts(self) -> Ints:
-        """(records + 1,) int64: where each record begins when all are laid end to end, and the total."""
-        return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
-
-    def byte_at(self, records: Ints, positions: Ints) -> Ints:
-        """(n,) int64: the byte of each base; positions are 0-based within their record."""
-        line_bases = self.line_bases[records]
-        lines, columns = positions // line_bases, positions % line_bases
-        place: Ints = self.offsets[records] + lines * self.line_bytes[records] + columns
-        return place
-
-    def count_unknown(self, records: Ints, starts: Ints, length: int) -> Ints:
-        """(n,) int64: unknown bases in each window start to start + length."""
-        begin = self.starts[records] + starts
-        return self._unknown_before(begin + length) - self._unknown_before(begin)
-
-    def _unknown_before(self, positions: Ints) -> Ints:
-        """(n,) int64: linear between the ends of runs, so interpolation is exact."""
-        edges, counts = self._unknown_steps
-        return np.interp(positions, edges, counts).astype(np.int64)
-
-    @cached_property
-    def _unknown_steps(self) -> tuple[Ints, Ints]:
-        """Both (1 + 2 * runs,): the beginning and each start and end of a run, and the unknown bases before it."""
-        lengths = self.unknown[:, 1] - self.unknown[:, 0]
-        until = np.cumsum(lengths)
-        counts = np.column_stack([until - lengths, until])
-        return np.concatenate([[0], self.unknown.ravel()]), np.concatenate([[0], counts.ravel()])
 
 
 def scan(handle: BinaryIO, *, label: str) -> Index:

@@ -19,7 +19,8 @@ from genomes import fasta_text, open_fasta, random_bases
 from dnadiff import dna
 from dnadiff.data import indexed
 from dnadiff.data.fasta import Genome
-from dnadiff.data.scan import Index, scan
+from dnadiff.data.index import Index
+from dnadiff.data.scan import scan
 from dnadiff.errors import InputError, ResourceError
 
 Pack = Callable[[bytes], bytes]
