@@ -1,8 +1,9 @@
 """Let the C library keep the memory that training frees and asks for again.
 
 By default glibc returns every large block to the system and takes it back page by page at the next step. A training
-step of Caduceus (470K parameters, 8 x 1,024 bases, C kernels, two cores) took 0.92 s with this and 0.96 s without. The setting is of the whole process, so only the command line makes it
-on its own; in a notebook call `keep_memory()` once, before the first model.
+step of Caduceus (470K parameters, 8 x 1,024 bases, C kernels, two cores) took 0.92 s with this and 0.96 s without. The
+setting is of the whole process, so only the command line makes it on its own; in a notebook call `keep_memory()` once,
+before the first model.
 """
 
 from __future__ import annotations
