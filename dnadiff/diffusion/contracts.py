@@ -67,6 +67,11 @@ class TrainingObjective(Protocol):
         """What `row_nats` is to -log p."""
         ...
 
+    @property
+    def estimated(self) -> bool:
+        """Whether the masks of `row_nats` are drawn by the estimator that it is given."""
+        ...
+
     def loss(self, network: Network, batch: Batch, noise: Noise, schedule: NoiseSchedule, vocab: Vocab) -> LossTerms:
         """Weighted nats per position under given noise."""
         ...
@@ -88,7 +93,7 @@ class TrainingObjective(Protocol):
 
         Args:
             noise: times spread over [0, 1), one stratum per row; uniforms as for `loss`.
-            estimator: how masks are drawn, for objectives that hide letters at random.
+            estimator: how masks are drawn, where `estimated`.
 
         Raises:
             InputError: `likelihood` is NONE.
@@ -214,6 +219,8 @@ class SequenceSampler(Settings):
     kind: str
     takes: ClassVar[type]
     """The type of denoiser, one of `Denoiser`; another is a configuration error."""
+    letters_alike: ClassVar[bool] = False
+    """Whether it is for letters that are all hidden at the same rate; other schedules are a configuration error."""
 
     @abstractmethod
     def n_steps(self, length: int) -> int:

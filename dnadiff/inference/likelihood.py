@@ -67,6 +67,10 @@ def log_prob(
 ) -> LogProb:
     """Log p of a sequence, or of a region given its flanks.
 
+    `bound` is of the law that the objective trains. All else is of that which reveals one position at a time in random
+    order by the distribution of its letter given what is visible: the same for MDLM, MD4 and D3PM in the limit of many
+    steps; for SEDD and MLM that of their normalised posterior, which samplers of a posterior draw from.
+
     Args:
         tokens: (length,) ids.
         method: `bound`, from `draws` draws, exact where the model is; `exact`, of a masked model that reveals one

@@ -19,6 +19,7 @@ from dnadiff.diffusion.subs import letter_nats
 from dnadiff.errors import InputError
 from dnadiff.inference.estimate import Meaning
 from dnadiff.model import DiffusionModel
+from dnadiff.network import StrandSymmetric
 
 Draw = Callable[[Batch, Noise], Tensor]
 
@@ -46,11 +47,11 @@ def likelihood(model: DiffusionModel, estimator: Estimator | None = None) -> Mea
         estimator: of the bound; None for the default.
 
     Raises:
-        InputError: an estimator is named where there is no bound to estimate.
+        InputError: an estimator is named where none is used.
     """
-    if estimator is not None and model.objective.likelihood is not Likelihood.BOUND:
+    if estimator is not None and not model.objective.estimated:
         name = type(model.config.objective).__name__
-        raise InputError(f"evaluate.estimator: {name} has no bound that one would estimate; leave it out")
+        raise InputError(f"evaluate.estimator: {name} here has no masks that one would draw; leave it out")
     match model.objective.likelihood:
         case Likelihood.NONE:
             return Measure(lambda batch, noise: _one_hidden(model, batch, noise), Meaning.PSEUDO, 0)
@@ -82,14 +83,16 @@ def training_loss(model: DiffusionModel) -> Measure:
 def both_strands(measure: Measure, model: DiffusionModel) -> Measure:
     """Of the law that draws either strand with equal chance: exact where the parts are, else the mean of the parts.
 
-    By convexity the mean of two bounds on -log p and -log p(reverse complement) bounds -log of the mean. Masks are
-    mirrored, so that a network that is equivariant gives the same twice.
+    By convexity the mean of two bounds on -log p and -log p(reverse complement) bounds -log of the mean. Uniforms are
+    mirrored with the row. An equivariant network gives both strands the same law, so that one of them is enough.
 
     Raises:
         InputError: the vocabulary has no opposite strand.
     """
     if model.vocab.complement is None:
         raise InputError("evaluate.strands=both: these letters have no opposite strand; leave it at given")
+    if isinstance(model.network, StrandSymmetric):
+        return measure
 
     def draw(batch: Batch, noise: Noise) -> Tensor:
         given = measure.draw(batch, noise)
@@ -107,11 +110,8 @@ def in_steps(model: DiffusionModel, n_steps: int) -> DiffusionModel:
     Raises:
         InputError: the objective has no such reading.
     """
-    objective = model.config.objective
-    if "T" not in type(objective).model_fields:
-        raise InputError(f"evaluate.T: {type(objective).__name__} has no bound in discrete time; leave T out")
     chain = copy(model)  # which shares all parameters
-    chain.objective = objective.model_copy(update={"T": n_steps}).build(model.network, model.vocab)
+    chain.objective = model.config.objective.in_steps(n_steps).build(model.network, model.vocab)
     return chain
 
 

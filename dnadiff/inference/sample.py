@@ -36,7 +36,7 @@ def sample(
         progress: called with the number of steps done after each step of each batch.
 
     Returns:
-        (n, length) uint8 tokens, letters only.
+        (n, length) int64 tokens, letters only.
 
     Raises:
         InputError: the sampler takes another denoiser than the model gives.
@@ -51,8 +51,8 @@ def sample(
             for after in chosen.sample(denoiser, state, model.schedule, model.vocab, uniforms=uniforms):
                 tokens = after.tokens
                 progress(1)
-            drawn.append(tokens.cpu().numpy().astype(np.uint8))
-    return np.concatenate(drawn) if drawn else np.empty((0, length), np.uint8)
+            drawn.append(tokens.cpu().numpy())
+    return np.concatenate(drawn) if drawn else np.empty((0, length), np.int64)
 
 
 def _spared(denoiser: Denoiser, takes: type) -> Denoiser:

@@ -53,7 +53,7 @@ def test_fifteen_in_a_hundred_are_chosen_and_of_these_80_hidden_10_replaced_and_
 
 def test_as_published_any_token_may_stand_in():
     batch, drawn = Batch(letters(50, 2000)), noise(50, 2000)
-    objective = MLM(replacements="tokens")
+    objective = MLM(any_token=True)
     chosen = loss(UniformNetwork(), batch, drawn, objective).valid
     seen = objective.corrupted(batch, chosen, drawn, DNA).tokens[chosen]
     counts = torch.bincount(seen, minlength=DNA.size)

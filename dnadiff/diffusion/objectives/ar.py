@@ -31,6 +31,7 @@ class AR(ObjectiveSettings):
 
     n_uniforms: ClassVar[int] = 0
     likelihood: ClassVar[Likelihood] = Likelihood.EXACT
+    scheduled: ClassVar[bool] = False
 
     kind: Literal["ar"] = "ar"
 

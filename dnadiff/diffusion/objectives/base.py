@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dnadiff.config import Settings
 from dnadiff.diffusion.contracts import Likelihood, SequenceSampler, TrainingObjective
 from dnadiff.diffusion.learned_schedule import Learned
 from dnadiff.diffusion.samplers import Ancestral, Auto, Sampler
+from dnadiff.diffusion.schedules import LogLinear
 from dnadiff.errors import InputError
 from dnadiff.network import BackboneSettings, Network
 from dnadiff.vocab import Vocab
@@ -19,6 +20,15 @@ class ObjectiveSettings(Settings):
 
     n_uniforms: ClassVar[int] = 1
     likelihood: ClassVar[Likelihood] = Likelihood.BOUND
+    letters_alike: ClassVar[bool] = True
+    """Whether all letters are hidden at the same rate."""
+    scheduled: ClassVar[bool] = True
+    """Whether letters are hidden by the masking schedule."""
+
+    @property
+    def estimated(self) -> bool:
+        """See `TrainingObjective`."""
+        return False
 
     @abstractmethod
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
@@ -28,7 +38,17 @@ class ObjectiveSettings(Settings):
         """Why it cannot go with this backbone or schedule, and the mend; None if it can."""
         if isinstance(schedule, Learned):
             return "schedule learned is for objective genmd4; choose another schedule.kind"
+        if not self.scheduled and schedule != LogLinear():
+            return f"objective {type(self).__name__} does not use a masking schedule; leave schedule.* out"
         return None
+
+    def in_steps(self, n_steps: int) -> Self:
+        """The same, as a chain of so many steps.
+
+        Raises:
+            InputError: it has no bound in discrete time.
+        """
+        raise InputError(f"evaluate.T: {type(self).__name__} has no bound in discrete time; leave T out")
 
     def plain_sampler(self, *, steps: int, temperature: float) -> SequenceSampler:
         """What draws from it where no sampler is named; one without a grid of times does as many steps as it needs."""
@@ -38,7 +58,7 @@ class ObjectiveSettings(Settings):
         """The sampler that settings mean for this objective.
 
         Raises:
-            InputError: it takes another type of denoiser than this objective gives.
+            InputError: it takes another type of denoiser, or of schedule, than this objective gives.
         """
         plain = self.plain_sampler(steps=1, temperature=1.0)
         if isinstance(asked, Auto):
@@ -48,4 +68,6 @@ class ObjectiveSettings(Settings):
                 f"sampler.kind: {asked.kind} draws from a {asked.takes.__name__}, the objective gives a "
                 f"{plain.takes.__name__}; choose auto"
             )
+        if asked.letters_alike and not self.letters_alike:
+            raise InputError(f"sampler.kind: {asked.kind} is for schedules that hide all letters alike; choose auto")
         return asked

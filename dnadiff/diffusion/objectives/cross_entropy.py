@@ -37,7 +37,18 @@ class CrossEntropy(Masked):
     def _check_steps(self) -> Self:
         if self.T is not None and self.importance:
             raise ValueError("importance draws times from a continuum; leave T null, or importance false")
+        if self.T is not None and self.first_time != type(self).model_fields["first_time"].default:
+            raise ValueError("first_time has no part in a chain of T steps; leave it out, or T null")
         return self
+
+    @property
+    def estimated(self) -> bool:
+        """With T steps masks come from the steps, and there is nothing to estimate better."""
+        return self.T is None
+
+    def in_steps(self, n_steps: int) -> Self:
+        """See `ObjectiveSettings`."""
+        return self.model_copy(update={"T": n_steps, "importance": False})
 
     def level(self, times: Tensor, schedule: NoiseSchedule) -> Level:
         """See `Masked`; in discrete time `first_time` has no part, since no weight is large."""
@@ -55,7 +66,7 @@ class CrossEntropy(Masked):
         vocab: Vocab,
         estimator: Estimator,
     ) -> Tensor:
-        """See `TrainingObjective`; with T steps masks come from the steps, and there is nothing to estimate better."""
+        """See `TrainingObjective`."""
         if self.T is None:
             return super().row_nats(network, batch, noise, schedule, vocab, estimator)
         with torch.no_grad():

@@ -12,7 +12,7 @@ Unusual: the softmax leaves out special tokens and padded rows, which can be nei
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from pydantic import Field
@@ -38,6 +38,10 @@ class D3PM(ObjectiveSettings):
     """Steps of the chain, from nothing hidden to everything."""
     zero_masking: bool = False
     """Leave the mask out of the head's softmax."""
+
+    def in_steps(self, n_steps: int) -> Self:
+        """See `ObjectiveSettings`."""
+        return self.model_copy(update={"T": n_steps})
 
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
         """Itself: nothing is learned beside the network."""

@@ -40,10 +40,16 @@ class GenMD4(ObjectiveSettings):
     """State-dependent masked diffusion; two passes of the network for each loss."""
 
     n_uniforms: ClassVar[int] = 2
+    letters_alike: ClassVar[bool] = False
 
     kind: Literal["genmd4"] = "genmd4"
     first_time: float = Field(1e-3, gt=0, lt=0.5)
     """Training times are drawn from [first_time, 1); what is hidden before is guessed in one step."""
+
+    @property
+    def estimated(self) -> bool:
+        """See `TrainingObjective`."""
+        return True
 
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
         """Itself: what is learned beside the network is the schedule's."""

@@ -38,7 +38,11 @@ class Level(NamedTuple):
 
 
 class Masked(ObjectiveSettings):
-    """Continuous-time masked diffusion; a subclass says what a hidden position costs."""
+    """Continuous-time masked diffusion; a subclass says what a hidden position costs.
+
+    As published, the loss is the mean over [first_time, 1), which leaves the length of that interval out; with
+    `importance` it is the integral.
+    """
 
     first_time: float = Field(1e-3, ge=0, lt=0.5)
     """Training times are drawn from [first_time, 1): bounds the weight 1/t of nearly clean rows."""
@@ -50,6 +54,11 @@ class Masked(ObjectiveSettings):
         if self.importance and not self.first_time:
             raise ValueError("importance takes logarithms of the hidden fraction, 0 at time 0; set first_time above 0")
         return self
+
+    @property
+    def estimated(self) -> bool:
+        """See `TrainingObjective`."""
+        return True
 
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
         """Itself: nothing is learned beside the network."""

@@ -34,12 +34,13 @@ class MLM(ObjectiveSettings):
 
     n_uniforms: ClassVar[int] = 3  # whether a letter is chosen; what becomes of it; which token replaces it
     likelihood: ClassVar[Likelihood] = Likelihood.NONE
+    scheduled: ClassVar[bool] = False
 
     kind: Literal["mlm"] = "mlm"
     chosen: float = Field(0.15, gt=0, le=1)
     """Share of the letters that are predicted."""
-    replacements: Literal["letters", "tokens"] = "letters"
-    """What may stand in for a letter: letters, or any token as in Caduceus' published code."""
+    any_token: bool = False
+    """Let any token stand in for a letter, special ones too, as in Caduceus' published code."""
 
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
         """Itself: nothing is learned beside the network."""
@@ -65,7 +66,7 @@ class MLM(ObjectiveSettings):
 
     def corrupted(self, batch: Batch, chosen: Tensor, noise: Noise, vocab: Vocab) -> Batch:
         """What the network sees; `chosen` (batch, length) bool, all other positions as they are."""
-        eligible = torch.tensor(vocab.letters if self.replacements == "letters" else range(len(vocab.tokens)))
+        eligible = torch.tensor(range(len(vocab.tokens)) if self.any_token else vocab.letters)
         index = (noise.uniforms[:, 2] * len(eligible)).long().clamp(max=len(eligible) - 1)
         fate = noise.uniforms[:, 1]
         tokens = batch.tokens.masked_fill(chosen & (fate < HIDDEN), vocab.mask)

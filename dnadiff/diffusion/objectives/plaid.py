@@ -13,14 +13,13 @@ schedule's course is estimated without one of the network.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dnadiff.batch import Batch
-from dnadiff.config import Settings
 from dnadiff.diffusion.contracts import Likelihood, LossTerms, NoiseSchedule
 from dnadiff.diffusion.estimators import Estimator
 from dnadiff.diffusion.gaussian import LearnedGamma, alpha, gaussians, prior_nats, sigma, variance_surrogate
@@ -29,13 +28,14 @@ from dnadiff.diffusion.objectives.base import ObjectiveSettings
 from dnadiff.diffusion.objectives.masked import hide, scored_positions
 from dnadiff.diffusion.plaid import LetterEmbedding, NoisyInput, PlaidDenoiser
 from dnadiff.diffusion.samplers.plaid import PlaidSampler
-from dnadiff.diffusion.schedules import LogLinear
-from dnadiff.network import BackboneSettings, Network, StrandSymmetric
+from dnadiff.network import Network, StrandSymmetric
 from dnadiff.vocab import Vocab
 
 
 class Plaid(ObjectiveSettings):
     """Gaussian diffusion on learned embeddings; the defaults are the authors'."""
+
+    scheduled: ClassVar[bool] = False
 
     kind: Literal["plaid"] = "plaid"
     embedding_width: int = Field(16, ge=1)
@@ -57,10 +57,6 @@ class Plaid(ObjectiveSettings):
             )
         return self
 
-    def misfit(self, backbone: BackboneSettings, schedule: Settings) -> str | None:
-        """A masking schedule would have no effect."""
-        return None if schedule == LogLinear() else "objective plaid learns its own schedule; leave schedule.* out"
-
     def plain_sampler(self, *, steps: int, temperature: float) -> PlaidSampler:
         """Gaussian diffusion has one of its own."""
         return PlaidSampler(steps=steps, temperature=temperature)
@@ -81,6 +77,7 @@ class PlaidObjective(nn.Module):
     """Embeddings, noise schedule and input projections, beside the network."""
 
     likelihood = Likelihood.BOUND
+    estimated = False
 
     def __init__(self, settings: Plaid, network: Network, vocab: Vocab) -> None:
         super().__init__()

@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dnadiff.batch import Batch
-from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, SequenceSampler
-from dnadiff.errors import InputError
+from dnadiff.diffusion.contracts import PosteriorDenoiser, SequenceSampler
 from dnadiff.vocab import Vocab
 
 
@@ -83,16 +82,6 @@ class OnGrid(Sharpened):
     def times(self) -> Tensor:
         """(steps + 1,) float64, from 1 to 0."""
         return GRIDS[self.grid](self.steps)
-
-
-def need_letters_alike(schedule: NoiseSchedule, kind: str) -> None:
-    """Refuse schedules that hide some letters sooner than others.
-
-    Raises:
-        InputError: that is so.
-    """
-    if schedule.alpha(torch.ones(1)).dim() > 1:
-        raise InputError(f"sampler.kind: {kind} is for schedules that hide all letters alike; choose ancestral")
 
 
 def draw_letters(log_weights: Tensor, uniforms: Tensor, vocab: Vocab) -> Tensor:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
-from dnadiff.diffusion.samplers.drawing import Sharpened, draw_letters, highest, need_letters_alike, put, spread
+from dnadiff.diffusion.samplers.drawing import Sharpened, draw_letters, highest, put, spread
 from dnadiff.diffusion.samplers.order import SURENESS, entropy
 from dnadiff.vocab import Vocab
 
@@ -23,6 +23,7 @@ class EntropyBounded(Sharpened):
     """As many of the surest positions at a time as a bound on their entropy allows; exact as the bound goes to 0."""
 
     takes: ClassVar[type] = PosteriorDenoiser
+    letters_alike: ClassVar[bool] = True
 
     kind: Literal["entropy_bounded"] = "entropy_bounded"
     bound: float = Field(0.1, ge=0)
@@ -37,12 +38,7 @@ class EntropyBounded(Sharpened):
     def sample(
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each step; visible positions never change.
-
-        Raises:
-            InputError: the schedule hides some letters sooner than others.
-        """
-        need_letters_alike(schedule, self.kind)
+        """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
         n_masks = (state.tokens == vocab.mask).sum(1)
         while (hidden := state.tokens == vocab.mask).any():
             log_probs = self.ask(denoiser, state, hidden, hidden.sum(1).clamp(min=1) / n_masks.clamp(min=1))

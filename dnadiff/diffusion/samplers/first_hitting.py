@@ -14,7 +14,7 @@ import torch
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
-from dnadiff.diffusion.samplers.drawing import Sharpened, draw_letters, need_letters_alike, put
+from dnadiff.diffusion.samplers.drawing import Sharpened, draw_letters, put
 from dnadiff.vocab import Vocab
 
 
@@ -22,6 +22,7 @@ class FirstHitting(Sharpened):
     """One position after the other, in a random order, at the times of the process itself; exact."""
 
     takes: ClassVar[type] = PosteriorDenoiser
+    letters_alike: ClassVar[bool] = True
 
     kind: Literal["first_hitting"] = "first_hitting"
 
@@ -32,12 +33,7 @@ class FirstHitting(Sharpened):
     def sample(
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each position; visible positions never change.
-
-        Raises:
-            InputError: the schedule hides some letters sooner than others.
-        """
-        need_letters_alike(schedule, self.kind)
+        """Fill every mask of `state`, yielding the state after each position; visible positions never change."""
         hidden = state.tokens == vocab.mask
         hide = torch.ones(len(hidden), dtype=torch.float64, device=hidden.device)
         for _ in range(int(hidden.sum(1).max())):

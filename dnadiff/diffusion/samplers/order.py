@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
-from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, highest, need_letters_alike, put, spread
+from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, highest, put, spread
 from dnadiff.vocab import Vocab
 
 
@@ -56,6 +56,7 @@ class Ordered(OnGrid):
     """The surest positions first, as many per step as the grid says; exact with one at a time, but for `drawn`."""
 
     takes: ClassVar[type] = PosteriorDenoiser
+    letters_alike: ClassVar[bool] = True
 
     kind: Literal["ordered"] = "ordered"
     order: Literal["confidence", "margin", "entropy", "drawn"] = "confidence"
@@ -64,12 +65,7 @@ class Ordered(OnGrid):
     def sample(
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each step; visible positions never change.
-
-        Raises:
-            InputError: the schedule hides some letters sooner than others.
-        """
-        need_letters_alike(schedule, self.kind)
+        """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
         times = self.times()
         n_masks = (state.tokens == vocab.mask).sum(1)
         for before, after in zip(times.tolist(), times[1:].tolist(), strict=False):

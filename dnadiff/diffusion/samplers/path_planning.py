@@ -16,7 +16,7 @@ from pydantic import Field
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
-from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, highest, need_letters_alike, spread
+from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, highest, spread
 from dnadiff.diffusion.samplers.order import drawn_log_prob
 from dnadiff.vocab import Vocab
 
@@ -25,6 +25,7 @@ class PathPlanning(OnGrid):
     """Keep what the model finds likely, and draw the rest anew; biased towards likely sequences by design."""
 
     takes: ClassVar[type] = PosteriorDenoiser
+    letters_alike: ClassVar[bool] = True
 
     kind: Literal["p2"] = "p2"
     eta: float = Field(1.0, ge=0)
@@ -33,12 +34,7 @@ class PathPlanning(OnGrid):
     def sample(
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each step; visible positions never change.
-
-        Raises:
-            InputError: the schedule hides some letters sooner than others.
-        """
-        need_letters_alike(schedule, self.kind)
+        """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
         own = state.tokens == vocab.mask
         n_own = own.sum(1)
         for before, after in pairwise(self.times().tolist()):

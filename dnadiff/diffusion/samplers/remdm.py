@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
-from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, need_letters_alike, put, spread
+from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, put, spread
 from dnadiff.vocab import Vocab
 
 
@@ -43,6 +43,7 @@ class ReMDM(OnGrid):
     """Reverse the noising process and take back some of it; corrects what was revealed too early."""
 
     takes: ClassVar[type] = PosteriorDenoiser
+    letters_alike: ClassVar[bool] = True
 
     kind: Literal["remdm"] = "remdm"
     remask: Literal["cap", "rescale", "conf"] = "rescale"
@@ -53,12 +54,7 @@ class ReMDM(OnGrid):
     def sample(
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each step; visible positions never change.
-
-        Raises:
-            InputError: the schedule hides some letters sooner than others.
-        """
-        need_letters_alike(schedule, self.kind)
+        """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
         alpha = schedule.alpha(self.times()).detach()
         alpha[-1] = 1.0  # a schedule that hides a little at t = 0 still ends with everything revealed
         own = state.tokens == vocab.mask
