@@ -26,6 +26,7 @@ from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
 from dnadiff.vocab import Vocab
 
 FORMAT = 1
+MANIFEST = "manifest.json"  # with a checksum of every other file
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
 
@@ -67,7 +68,7 @@ def write(
         manifest = {
             "format": FORMAT, "dnadiff": version("dnadiff"), "vocab": vocab.digest(), **about, "sha256": files,
         }  # fmt: skip
-        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def verify(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: something is missing, damaged, or from a newer version.
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
         files: dict[str, str] = dict(manifest["sha256"])

@@ -12,7 +12,7 @@ GPUs the published code rotates in bfloat16.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from dnadiff.config import Settings
 from dnadiff.models.conditioning import Modulation, NoiseEmbedding, modulate
-from dnadiff.models.kernels import Kernels
+from dnadiff.models.kernels import KernelLayer
 from dnadiff.ops.attention import attention
 from dnadiff.ops.rotary import Rotation, rotate, rotation
 from dnadiff.vocab import Vocab
@@ -196,15 +196,16 @@ class Block(nn.Module):
         return stream + mlp_gate * self.dropout(self.mlp(hidden)), seen
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(KernelLayer):
     """Attention of all heads between two projections without biases."""
+
+    operations: ClassVar[tuple[str, ...]] = ("attention",)
 
     def __init__(self, width: int, n_heads: int, *, causal: bool) -> None:
         super().__init__()
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.n_heads, self.causal = n_heads, causal
-        self.kernels = Kernels()
 
     def forward(
         self, hidden: Tensor, turn: Rotation, *, past: Seen | None, valid: Tensor | None, segments: Tensor | None

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dnadiff.config import Settings
-from dnadiff.models.kernels import Kernels
+from dnadiff.models.kernels import KernelLayer
 from dnadiff.models.stack import Block, SingleStrand
 from dnadiff.ops.conv import causal_conv
 from dnadiff.ops.scan import selective_scan
@@ -110,8 +110,10 @@ class CausalStack(SingleStrand):
         return features, kept
 
 
-class SelectiveState(nn.Module):
+class SelectiveState(KernelLayer):
     """What a Mamba layer does in one direction between its two projections: convolution, then scan."""
+
+    operations: ClassVar[tuple[str, ...]] = ("conv", "scan")
 
     def __init__(self, sizes: MambaSizes) -> None:
         super().__init__()
@@ -124,7 +126,6 @@ class SelectiveState(nn.Module):
         self.dt_bias = nn.Parameter(_initial_delta_bias(inner))
         self.A_log = nn.Parameter(torch.arange(1.0, sizes.n_states + 1).log().repeat(inner, 1))
         self.D = nn.Parameter(torch.ones(inner))
-        self.kernels = Kernels()
 
     def forward(
         self,

@@ -101,7 +101,7 @@ def _many_taps(weight: Tensor) -> str | None:
 
 
 def _examples() -> Iterator[dict[str, Any]]:
-    """Small inputs that reach every branch of a kernel: directions, whole and partial blocks, masks."""
+    """Small inputs that reach every branch of a kernel: directions, whole and partial blocks, masks, types."""
     generator = torch.Generator().manual_seed(0)
     position = torch.arange(37, device="cpu").expand(2, 37)
     busy = {"valid": position % 7 != 3, "segments": position // 11, "reverse": True, "activation": "silu"}
@@ -111,6 +111,7 @@ def _examples() -> Iterator[dict[str, Any]]:
         shapes = {"x": (2, 37, 83), "weight": (83, taps), "bias": (83,)}
         drawn = {name: torch.randn(shape, generator=generator, dtype=torch.float32) for name, shape in shapes.items()}
         yield {**drawn, **options}
+    yield {**drawn, **mirrored, "x": drawn["x"].bfloat16()}
 
 
 CONV = OPERATIONS["conv"] = Operation(

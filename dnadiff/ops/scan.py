@@ -107,18 +107,24 @@ def _triton(*, segments: Tensor | None, reverse: bool, **inputs: Any) -> Tensor:
 
 
 def _examples() -> Iterator[dict[str, Any]]:
-    """Small inputs that reach every branch of a kernel: directions, whole and partial blocks, masks, several chunks."""
-    generator = torch.Generator().manual_seed(0)
-    rows, maps, channels = (2, 70, 83), (2, 70, 5), (83,)
-    shapes = {"x": rows, "delta": rows, "A": (83, 5), "B": maps, "C": maps, "D": channels, "gate": rows}
-    shapes |= {"plus": rows, "delta_bias": channels}
-    drawn = {name: torch.randn(s, generator=generator, dtype=torch.float32, device="cpu") for name, s in shapes.items()}
-    drawn["A"] = -drawn["A"].exp()
-    position = torch.arange(70, device="cpu").expand(2, 70)
+    """Small inputs that reach every branch of a kernel: directions, partial blocks, masks, one chunk or more, types."""
+    drawn, position = _drawn(70), torch.arange(70, device="cpu").expand(2, 70)
     yield {**drawn, "valid": position % 7 != 3, "segments": position // 11, "reverse": True}
     yield {**drawn, "valid": None, "segments": None, "reverse": True}
     plain = dict.fromkeys(("D", "gate", "plus", "delta_bias", "valid", "segments")) | {"reverse": False}
     yield {**drawn, **plain}
+    short = {name: value.bfloat16() if value.dim() == 3 else value for name, value in _drawn(9).items()}
+    yield {**short, "valid": None, "segments": None, "reverse": False}
+
+
+def _drawn(length: int) -> dict[str, Tensor]:
+    """Two rows of 83 channels and 5 states, float32."""
+    generator = torch.Generator().manual_seed(0)
+    rows, maps, channels = (2, length, 83), (2, length, 5), (83,)
+    shapes = {"x": rows, "delta": rows, "A": (83, 5), "B": maps, "C": maps, "D": channels, "gate": rows}
+    shapes |= {"plus": rows, "delta_bias": channels}
+    drawn = {name: torch.randn(s, generator=generator, dtype=torch.float32, device="cpu") for name, s in shapes.items()}
+    return {**drawn, "A": -drawn["A"].exp()}
 
 
 SCAN = OPERATIONS["scan"] = Operation(

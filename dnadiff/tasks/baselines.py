@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from dnadiff.tasks.settings import TrainConfig
 
 MAX_BASES = 400_000_000  # counted, in stretches spread over the genome; all of a human genome would lower order 11 more
 STRETCH_BP = 1_000_000
+
+Region = tuple[str, int, int]  # contig, start, end
 
 
 class Baselines(NamedTuple):
@@ -41,7 +43,7 @@ def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
     scored: WindowSet = getattr(data, settings.evaluate.split)
     model = markov_chain(settings, data)
     chosen = settings.evaluate.chosen(len(scored))
-    pieces = _pieces(data, scored) if len(chosen) == len(scored) else scored.rows(chosen, epoch=None)
+    pieces = _pieces(data, scored.regions()) if len(chosen) == len(scored) else scored.rows(chosen, epoch=None)
     markov = tuple(score.bits_per_base for score in model.bits_by_order(pieces))
     contigs = sorted({contig for contig, _, _ in scored.regions()})
     source = toy_bounds(contigs) if settings.data.ref is None else None
@@ -51,15 +53,20 @@ def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
 
 def markov_chain(settings: TrainConfig, data: GenomeSplits) -> MarkovModel:
     """Counted on the training split; its order and smoothing chosen on the validation split."""
-    return fit(_pieces(data, data.train), settings.markov_order).tune(_pieces(data, data.valid))
+    train, valid = (_pieces(data, _sample(windows.regions())) for windows in (data.train, data.valid))
+    return fit(train, settings.markov_order).tune(valid)
 
 
-def _pieces(data: GenomeSplits, windows: WindowSet) -> Iterator[np.ndarray]:
-    """Tokens of the regions that a split covers; beyond `MAX_BASES`, of stretches spread evenly over them."""
-    regions = windows.regions()
+def _sample(regions: Sequence[Region]) -> Sequence[Region]:
+    """The regions; of more than `MAX_BASES`, stretches spread evenly over them."""
     n_bases = sum(end - start for _, start, end in regions)
-    if n_bases > MAX_BASES:
-        cut = [(c, i, min(i + STRETCH_BP, end)) for c, start, end in regions for i in range(start, end, STRETCH_BP)]
-        regions = [cut[i] for i in np.linspace(0, len(cut) - 1, len(cut) * MAX_BASES // n_bases).astype(int)]
+    if n_bases <= MAX_BASES:
+        return regions
+    cut = [(c, i, min(i + STRETCH_BP, end)) for c, start, end in regions for i in range(start, end, STRETCH_BP)]
+    return [cut[i] for i in np.linspace(0, len(cut) - 1, len(cut) * MAX_BASES // n_bases).astype(int)]
+
+
+def _pieces(data: GenomeSplits, regions: Sequence[Region]) -> Iterator[np.ndarray]:
+    """Their tokens."""
     for contig, start, end in regions:
         yield data.genome.tokens(contig, start, end)

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ def _files(out: Path, count: int, claim: dict[str, Any]) -> dict[int, DrawsFile]
 def _claim(settings: TrainConfig, data: GenomeSplits, folder: Path) -> dict[str, Any]:
     """All that a draw depends on."""
     return {
-        "weights": sha256(folder / checkpoint.WEIGHTS), "data": data.fingerprint, "seed": settings.train.seed,
+        "model": sha256(folder / checkpoint.MANIFEST), "dnadiff": version("dnadiff"),
+        "data": data.fingerprint, "seed": settings.train.seed,
         "evaluate": settings.evaluate.model_dump(mode="json"),
     }  # fmt: skip

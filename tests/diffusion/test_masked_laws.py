@@ -230,6 +230,7 @@ def test_a_network_that_is_not_told_the_time_hears_nothing(objective):
     ("make", "settings", "message"),
     [
         (MDLM, {"T": 10, "importance": True}, "importance draws times from a continuum; leave T null"),
+        (MDLM, {"T": 10, "first_time": 0.01}, "first_time has no part in a chain of T steps; leave it out"),
         (MDLM, {"importance": True, "first_time": 0.0}, "set first_time above 0"),
         (MD4, {"importance": True}, "set first_time above 0"),
         (D3PM, {"T": 0}, "greater than or equal to 1"),

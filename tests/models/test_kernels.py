@@ -3,6 +3,7 @@ import torch
 
 from dnadiff.errors import InputError
 from dnadiff.models import Caduceus, DiT
+from dnadiff.models.dit import DiffusionTransformer
 from dnadiff.models.kernels import Kernels, use_kernels
 from dnadiff.vocab import DNA
 
@@ -31,9 +32,16 @@ def test_the_choice_changes_what_computes_and_not_what_comes_out(network, monkey
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is missing here is there")
 def test_a_kernel_that_is_missing_is_not_replaced(network):
-    use_kernels(network, Kernels(scan="triton", attention="flash"))
+    kernels = Kernels(attention="flash") if isinstance(network, DiffusionTransformer) else Kernels(scan="triton")
+    use_kernels(network, kernels)
     with pytest.raises(InputError, match=r"(scan|attention): .*(triton|flash)"):
         network(torch.full((1, 4), DNA.mask))
+
+
+def test_a_kernel_of_an_operation_that_a_network_has_not_is_refused(network):
+    kernels = Kernels(scan="native", attention="flex")
+    with pytest.raises(InputError, match=r"kernels\.\w+=\w+: this network has no (scan|conv|attention); leave it at"):
+        use_kernels(network, kernels)
 
 
 def test_the_choice_is_in_no_checkpoint(network):

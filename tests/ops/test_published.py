@@ -51,7 +51,9 @@ def test_calls_follow_the_interface(stand_ins, operation):
     names = ("plus", "gate") if operation is SCAN else ()
     for inputs in examples:
         for absent in ({}, *({name: None} for name in names)):
-            assert torch.allclose(kernel.run(**inputs | absent), operation.definition(**inputs | absent), atol=1e-5)
+            found, expected = (run(**inputs | absent) for run in (kernel.run, operation.definition))
+            rounding = 1e-2 if found.dtype == torch.bfloat16 else 1e-5
+            assert torch.allclose(found, expected, rtol=rounding, atol=rounding)
 
 
 def test_weights_stay_float32_beside_bf16(stand_ins):

@@ -72,6 +72,14 @@ def test_a_sampler_that_does_not_fit_is_a_configuration_error():
         resolve(TrainConfig, "dna/toy", ["sample.sampler.kind=autoregressive"])
 
 
+@pytest.mark.parametrize(
+    "words", [["objective.kind=ar", "model.kind=mamba"], ["objective.kind=mlm"], ["objective.kind=plaid"]]
+)
+def test_a_schedule_without_a_part_is_refused(words):
+    with pytest.raises(InputError, match="does not use a masking schedule; leave schedule"):
+        resolve(TrainConfig, "dna/toy", [*words, "schedule.kind=cosine"])
+
+
 def test_the_sampler_suits_the_objective_where_none_is_named():
     settings = resolve(TrainConfig, "dna/toy", ["objective.kind=ar", "model.kind=mamba"])
     assert settings.objective.sampler(settings.sample.sampler).n_steps(100) == 100

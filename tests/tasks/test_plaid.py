@@ -54,7 +54,7 @@ def test_a_notebook_draws_and_scores(run):
 def test_what_does_not_fit_is_a_configuration_error(run):
     with pytest.raises(InputError, match=r"sampler\.kind: ancestral draws from a PosteriorDenoiser.*choose auto"):
         resolve(TrainConfig, "dna/toy", ["objective.kind=plaid", "sample.sampler.kind=ancestral"])
-    with pytest.raises(InputError, match="objective plaid learns its own schedule; leave schedule"):
+    with pytest.raises(InputError, match="objective Plaid does not use a masking schedule; leave schedule"):
         resolve(TrainConfig, "dna/toy", ["objective.kind=plaid", "schedule.kind=cosine"])
     with pytest.raises(InputError, match="ancestral draws from a PosteriorDenoiser, the objective gives a Continuous"):
         sample.run(sample.settings_of(run, ["sampler.kind=ancestral"], {"n": 1}), run, "-")

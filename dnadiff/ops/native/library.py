@@ -86,8 +86,11 @@ def run_threads(work: Callable[[], int]) -> None:
         MemoryError: a call returned something else than 0.
     """
     others = [_executor(os.getpid()).submit(work) for _ in range(torch.get_num_threads() - 1)]
-    failures = [work(), *(other.result() for other in others if not other.cancel())]  # too late to be of help
-    if any(failures):
+    try:
+        failures = [work()]
+    finally:  # even when interrupted: they write into tensors that the caller is about to free
+        failed_others = [other.result() for other in others if not other.cancel()]  # too late to be of help
+    if any(failures + failed_others):
         raise MemoryError("the C kernels found no memory for their scratch space")
 
 
