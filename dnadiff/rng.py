@@ -23,6 +23,7 @@ class Stream(IntEnum):
     BOOTSTRAP = 6
     TOY = 7
     SPLIT = 8
+    CONSTRAINED = 9
 
 
 def numpy_generator(seed: int, stream: Stream, *where: int) -> np.random.Generator:
