@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dnadiff.allocator import keep_memory
-from dnadiff.errors import DnadiffError, InputError, OutOfMemoryError, ResourceError
+from dnadiff.errors import InputError
+from dnadiff.explain import explain
 
 app = typer.Typer(
     name="dnadiff", no_args_is_help=True, add_completion=True, rich_markup_mode="rich",
@@ -20,10 +21,14 @@ app = typer.Typer(
     help="Masked discrete diffusion language models for DNA. Add --debug to any command for tracebacks.",
 )  # fmt: skip
 
+log = logging.getLogger("dnadiff")
+OF_OTHER_VERBS = {"classify": "dnadiff classify --protocol", "tables": "dnadiff reproduce"}  # by folder of presets
+
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        help="A preset (such as dna/tiny, or a YAML file) and settings (train.max_steps=200).",
+        help="A preset (such as dna/tiny, or a YAML file), a network on top of it (model/dit-tiny), and settings "
+        "(train.max_steps=200); `dnadiff presets` lists them.",
         metavar="[PRESET] [KEY=VALUE]...",
     ),
 ]
@@ -43,6 +48,21 @@ Out = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
 Run = Annotated[Path, typer.Argument(help="Run folder or checkpoint folder.", show_default=False)]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dnadiff {version_of('dnadiff')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What can be said before a verb; typer calls it first."""
 
 
 @app.command(rich_help_panel="Training")
@@ -109,6 +129,7 @@ def reproduce(
     chosen, folder = task.read(table), out or Path("runs") / Path(table).stem
     planned = task.plan(chosen, scale, words or [], {"data.ref": ref, "data.windows": bed}, folder)
     if dry_run:
+        log.info("timing a training step of every row")
         typer.echo(task.dry_run(chosen, planned))
     else:
         task.run(chosen, planned, folder, scale=scale)
@@ -169,10 +190,11 @@ def evaluate(
 def sample(
     run: Run,
     words: Annotated[
-        list[str] | None, typer.Argument(help="Settings (sampler.steps=256).", metavar="[KEY=VALUE]...")
+        list[str] | None, typer.Argument(help="Settings (sampler.temperature=0.9).", metavar="[KEY=VALUE]...")
     ] = None,
     n: Annotated[int | None, typer.Option("-n", help="Sequences.")] = None,
     length: Annotated[int | None, typer.Option("--length", help="Bases of each.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of the sampler, if it has steps.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
     out: Annotated[str, typer.Option("--out", "-o", help="FASTA to write; - for standard output.")] = "-",
     dry_run: DryRun = False,
@@ -184,8 +206,109 @@ def sample(
     """
     from dnadiff.tasks import sample as task
 
-    settings = task.settings_of(run, words or [], {"n": n, "length": length, "seed": seed})
+    settings = task.settings_of(run, words or [], {"n": n, "length": length, "sampler.steps": steps, "seed": seed})
     _do(settings, print_config, dry_run and (lambda: task.dry_run(settings, run)), lambda: task.run(settings, run, out))
+
+
+@app.command(rich_help_panel="Using a model")
+def infill(
+    run: Run,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="FASTA whose N and other IUPAC codes are to be filled, and settings (avoid=GAATTC gc=[0.4,0.6]).",
+            metavar="[FASTA] [KEY=VALUE]...",
+        ),
+    ] = None,
+    ref: Annotated[
+        str | None, typer.Option("--ref", help="Genome whose regions are filled in place, in place of a FASTA.")
+    ] = None,
+    bed: Annotated[str | None, typer.Option("--bed", help="BED whose rows are the regions.")] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Fillings of each.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
+    out: Annotated[str, typer.Option("--out", "-o", help="FASTA to write; - for standard output.")] = "-",
+    vcf: Annotated[str | None, typer.Option("--vcf", help="VCF to write: what was changed.")] = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Fill gaps, or regions of a genome, under constraints that always hold.
+
+    Examples: dnadiff infill RUN in.fa | dnadiff infill RUN --ref g.fa --bed regions.bed --vcf edits.vcf avoid=GAATTC
+    """
+    from dnadiff.config import resolve
+    from dnadiff.tasks import infill as task
+
+    named = [word for word in words or [] if "=" not in word]
+    settings = resolve(task.InfillSettings, None, [word for word in words or [] if "=" in word], n=n, seed=seed)
+    fasta = task.source(named, ref, bed) if not print_config else ""
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.dry_run(settings, run, fasta, bed)),
+        lambda: task.run(settings, run, fasta, bed, out, vcf),
+    )
+
+
+@app.command(rich_help_panel="Using a model")
+def zeroshot(
+    run: Run,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A list of corpora (mdlm, md4, or a YAML file) and settings (evaluate.max_windows=1000).",
+            metavar="[LIST] [KEY=VALUE]...",
+        ),
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", help="Folder of the corpora; data_prep says where each is.")] = Path(
+        "data"
+    ),
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder. Default: zeroshot in the run.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Perplexity of a model of text on corpora that it was not trained on, beside published figures.
+
+    Example: dnadiff zeroshot runs/owt mdlm --data data
+    """
+    from dnadiff.tasks import zeroshot as task
+
+    (name,), settings = _split(words, "mdlm")
+    listed = task.read(name)
+    if dry_run:
+        typer.echo(task.dry_run(listed, run, data))
+    else:
+        task.run(listed, run, data, settings, out or run / "zeroshot")
+
+
+@app.command(rich_help_panel="Using a model")
+def judge(
+    run: Run,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Settings (sampler.steps=1000).", metavar="[KEY=VALUE]...")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="A run of objective ar, or a causal model of the Hugging Face hub.")
+    ] = "gpt2-large",
+    n: Annotated[int | None, typer.Option("-n", help="Samples.")] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Tokens of each.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="JSON to write; - prints it.")] = None,
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Generative perplexity: that of samples of text under another model, with the sampler and their entropy.
+
+    Example: dnadiff judge runs/owt --by gpt2-large -n 256 sampler.steps=1000
+    """
+    from dnadiff.tasks import judge as task
+    from dnadiff.tasks.sample import settings_of
+
+    settings = settings_of(run, words or [], {"n": n, "length": length, "seed": seed})
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.dry_run(settings, run, by)),
+        lambda: task.run(settings, run, by, out),
+    )
 
 
 @app.command(rich_help_panel="Using a model")
@@ -239,9 +362,9 @@ def classify(
         "data.ref": ref, "init": init, "protocol.folds": folds, "seeds": seeds, "scale": scale,
         "method": "probe" if probe else None,
     }  # fmt: skip
-    what, overrides = _split(words, "genomic_benchmarks")
+    (what, *networks), overrides = _split(words, "genomic_benchmarks")
     preset = f"classify/{protocol}" if protocol in {"strict", "paper"} else protocol
-    settings = resolve(preset, overrides, flags)
+    settings = resolve([preset, *networks], overrides, flags)
     if print_config:
         _do(settings, True, None, None)
         return
@@ -265,12 +388,14 @@ def windows(
 
     Example: dnadiff windows --ref hg38.fa data.length=1024
     """
+    presets, overrides = _presets(words, "dna/toy" if ref is None else "dna/tiny")
     from dnadiff.tasks import windows as task
     from dnadiff.tasks.settings import resolve
 
     del dry_run  # this verb never writes; the flag is accepted as in the other verbs
-    preset, overrides = _split(words, "dna/toy" if ref is None else "dna/tiny")
-    settings = resolve(preset, overrides, {"data.ref": ref, "data.windows": bed})
+    settings = resolve(presets, overrides, {"data.ref": ref, "data.windows": bed})
+    if not print_config:
+        log.info("counting windows")
     _do(settings.data, print_config, None, lambda: task.run(settings))
 
 
@@ -328,6 +453,7 @@ def bench(
 @app.command(rich_help_panel="Looking around")
 def doctor() -> None:
     """Versions, devices, kernels, and which dnadiff comes first on the PATH."""
+    log.info("looking at this machine, and trying every kernel")
     from dnadiff.tasks import doctor as task
 
     task.run()
@@ -335,10 +461,18 @@ def doctor() -> None:
 
 @app.command(rich_help_panel="Looking around")
 def presets() -> None:
-    """List the presets that ship with the package."""
-    from dnadiff.config import all_presets
+    """List the presets that ship with the package, and what each is for."""
+    from dnadiff.config import shipped
 
-    typer.echo("\n".join(all_presets()))
+    others = {folder: f"{command} NAME" for folder, command in OF_OTHER_VERBS.items()}
+    headings = {"model": "a network on top of one of those: dnadiff train dna/tiny NAME", **others}
+    groups: dict[str, list[str]] = {"dnadiff train NAME, dnadiff finetune NAME": []}
+    groups |= {heading: [] for heading in headings.values()}
+    for name, says in shipped().items():
+        folder, _, rest = name.partition("/")
+        shown = rest if folder in others else name
+        groups[headings.get(folder, next(iter(groups)))].append(f"  {shown:24} {says}")
+    typer.echo("\n\n".join("\n".join([heading, *lines]) for heading, lines in groups.items()))
 
 
 def _evaluate_fasta(
@@ -364,27 +498,53 @@ def _train(
     verb: str, words: list[str] | None, default: str, out: Path | None, dry_run: bool, print_config: bool,
     flags: dict[str, Any],
 ) -> None:  # fmt: skip
-    from dnadiff.tasks import train as task
-    from dnadiff.tasks.settings import resolve
+    presets, overrides = _presets(words, default)
+    from dnadiff.tasks.settings import resolve  # loads torch, for which a mistake in a name need not wait
 
-    settings = resolve(*_split(words, default), flags)
-    folder = out or Path("runs") / Path(settings.data.ref or Path(_split(words, default)[0]).stem).name.split(".")[0]
+    settings = resolve(presets, overrides, flags)
+    folder = out or Path("runs") / (settings.data.name or Path(presets[0]).stem)
+    if print_config:
+        _do(settings, True, None, None)
+        return
+    log.info("timing a training step; nothing is written" if dry_run else "opening the data")
+    from dnadiff.tasks import train as task  # loads Lightning, for which no mistake need wait
+
     _do(
         settings,
-        print_config,
+        False,
         dry_run and (lambda: task.describe(task.dry_run(settings))),
         lambda: task.run(settings, folder),
     )
 
 
-def _split(words: list[str] | None, default: str) -> tuple[str, list[str]]:
-    """The preset, which is a word without `=`, and the settings."""
+def _presets(words: list[str] | None, default: str) -> tuple[list[str], list[str]]:
+    """The presets of a run, and the settings.
+
+    Raises:
+        InputError: there is no such preset, or it is for another verb.
+    """
+    from dnadiff.config import find_preset, shipped
+
+    names, overrides = _split(words, default)
+    for name in names:
+        find_preset(name)
+        folder, _, rest = name.partition("/")
+        if folder in OF_OTHER_VERBS and name in shipped():
+            raise InputError(f"{name}: is for `{OF_OTHER_VERBS[folder]} {rest}`; `dnadiff presets` lists all")
+    return names, overrides
+
+
+def _split(words: list[str] | None, default: str) -> tuple[list[str], list[str]]:
+    """What is named, which is a word without `=`, and a network on top of it, if one is; and the settings."""
     named = [word for word in words or [] if "=" not in word]
-    if len(named) > 1:
-        raise typer.BadParameter(
-            f"two presets were named ({', '.join(named)}); name one, and write settings as key=value"
-        )
-    return (named[0] if named else default), [word for word in words or [] if "=" in word]
+    networks = [name for name in named if name.startswith("model/")]
+    runs = [name for name in named if name not in networks]
+    for group in (runs, networks):
+        if len(group) > 1:
+            raise typer.BadParameter(
+                f"two presets were named ({', '.join(group)}); name one, and write settings as key=value"
+            )
+    return [*(runs or [default]), *networks], [word for word in words or [] if "=" in word]
 
 
 def _do(settings: Any, print_config: bool, dry_run: Any, work: Any) -> None:
@@ -403,29 +563,17 @@ def main() -> None:
     """Entry point: one line per error, with a stable exit code; a traceback only with --debug."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("dnadiff").setLevel(logging.INFO)
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
+    logging.basicConfig(format="%(message)s", handlers=[console])
+    log.setLevel(logging.INFO)
     keep_memory()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold where other programs compete
     try:
-        app(args=arguments, prog_name="dnadiff")
+        sys.exit(app(args=arguments, prog_name="dnadiff", standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(130)
     except Exception as error:
         if debug:
             raise
-        sys.exit(_explain(error))
-
-
-def _explain(error: Exception) -> int:
-    """Print one line; the exit code."""
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and re.search("OutOfMemory|DefaultCPUAllocator|out of memory", repr(error))
-    ):
-        error = OutOfMemoryError("out of memory; lower the batch size (train.micro_batch) or the length")
-    elif isinstance(error, OSError):
-        error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
-    if isinstance(error, DnadiffError):
-        typer.echo(f"dnadiff: {error}", err=True)
-        return error.exit_code
-    what = f"{type(error).__name__}: {error}"
-    typer.echo(f"dnadiff: internal error ({what}); run it again with --debug and report what it prints", err=True)
-    return 1
+        sys.exit(explain(error))

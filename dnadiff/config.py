@@ -7,11 +7,13 @@ win over the file. YAML is data: no interpolation, no object tags, no aliases, n
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dnadiff.errors import InputError, nearest
+from dnadiff.mistakes import describe, listed, truths_for_numbers
 
 
 class Settings(BaseModel):
@@ -46,15 +49,23 @@ def all_presets() -> list[str]:
     """Names of the shipped presets that train a model, such as `dna/toy`; parts and tables of several are left out."""
     root = presets_folder()
     names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
-    return sorted(name for name in names if not name.startswith(("model/", "tables/")))
+    return sorted(name for name in names if not name.startswith(("model/", "tables/", "zeroshot/")))
 
 
-def resolve(schema: type[S], preset: str | None, overrides: Sequence[str] = (), **flags: Any) -> S:
+def shipped() -> dict[str, str]:
+    """Every shipped preset, parts and tables too, by name, with the first sentence of the comment it begins with."""
+    root = presets_folder()
+    files = {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))}
+    return {name: _first_sentence(path.read_text(encoding="utf-8")) for name, path in files.items()}
+
+
+def resolve(schema: type[S], preset: str | Sequence[str] | None, overrides: Sequence[str] = (), **flags: Any) -> S:
     """Build settings from a preset, then flags, then `key.path=value` words.
 
     Args:
         schema: the root settings class.
-        preset: name of a shipped preset or path of a YAML file; None for the defaults.
+        preset: name of a shipped preset or path of a YAML file, or several, of which later ones win; None for the
+            defaults.
         overrides: words such as `train.max_steps=200`.
         flags: dotted keys (`{"data.ref": path}`), those that are None are left out.
 
@@ -62,19 +73,24 @@ def resolve(schema: type[S], preset: str | None, overrides: Sequence[str] = (), 
         InputError: unknown preset, unreadable YAML, or settings that do not fit; all mistakes in one message.
     """
     given = [_nested(key.split("."), value) for key, value in flags.items() if value is not None]
-    values = _default_kinds(schema)
-    for layer in [_read_preset(preset) if preset else {}, *given, _read_words(overrides)]:
-        values = _merge(values, layer)
-    return decode(schema, values, where=preset or "settings")
+    presets = [preset] if isinstance(preset, str) else preset or []
+    of_files = reduce(_merge, map(_read_preset, presets), _default_kinds(schema))
+    found = _validate(schema, reduce(_merge, [*given, _read_words(overrides)], of_files))
+    if isinstance(found, list):
+        before = _validate(schema, of_files)
+        inherited = [mistake for mistake in found if isinstance(before, list) and mistake in before]
+        own = [mistake for mistake in found if mistake not in inherited]
+        parts = [(" with ".join(presets), inherited), ("settings", own)]
+        raise InputError("; ".join(listed(where, mistakes) for where, mistakes in parts if mistakes))
+    return found
 
 
 def decode(schema: type[S], values: Any, *, where: str) -> S:
     """Validate plain values against a schema, with readable errors; `where` names the source in the message."""
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        problems = [_describe(schema, detail) for detail in error.errors()]
-        raise InputError(f"{where}: " + "; ".join(dict.fromkeys(problems))) from None
+    found = _validate(schema, values)
+    if isinstance(found, list):
+        raise InputError(listed(where, found))
+    return found
 
 
 def read(schema: type[S], path: Path) -> S:
@@ -103,6 +119,15 @@ def differences(before: Any, now: Any) -> list[str]:
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
+
+
+def _validate(schema: type[S], values: Any) -> S | list[str]:
+    """The settings, or what is wrong with the values."""
+    try:
+        found = schema.model_validate(values)
+    except ValidationError as error:
+        return list(dict.fromkeys(describe(schema, detail, shipped()) for detail in error.errors()))
+    return truths_for_numbers(found, values) or found
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -140,7 +165,7 @@ def _plain(loaded: DictConfig) -> dict[str, Any]:
 
 def _read_preset(name: str, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A preset over what it uses; `seen` are the files that use it, outermost first."""
-    path = _find_preset(name, beside=seen[-1].parent if seen else Path())
+    path = find_preset(name, beside=seen[-1].parent if seen else Path())
     if path in seen:
         raise InputError(f"{path}: presets use each other in a circle: {' -> '.join(map(str, [*seen, path]))}")
     own = _read_yaml(path)
@@ -154,11 +179,15 @@ def _read_preset(name: str, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     return merged
 
 
-def _find_preset(name: str, *, beside: Path) -> Path:
-    """The file of a preset: shipped, or a path, which inside a file is relative to that file's folder."""
-    shipped = presets_folder() / f"{name}.yaml"
-    if shipped.is_file():
-        return shipped.resolve()
+def find_preset(name: str, *, beside: Path = Path()) -> Path:
+    """The file of a preset: shipped, or a path, which inside a file is relative to that file's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    own = presets_folder() / f"{name}.yaml"
+    if own.is_file():
+        return own.resolve()
     path = (beside / Path(name).expanduser()).resolve()
     if path.suffix in {".yaml", ".yml"}:
         if path.is_file():
@@ -166,7 +195,13 @@ def _find_preset(name: str, *, beside: Path) -> Path:
         raise InputError(f"{path}: no such file; name a YAML file or one of the presets {', '.join(all_presets())}")
     if re.search(r"\.(fa|fasta|fna)(\.b?gz)?$", name):
         raise InputError(f"{name}: no such preset; a genome is given with --ref {name}")
-    raise InputError(f"{name}: no such preset{nearest(name, all_presets())}; there are {', '.join(all_presets())}")
+    raise InputError(f"{name}: no such preset{nearest(name, shipped())}; there are {', '.join(all_presets())}")
+
+
+def _first_sentence(text: str) -> str:
+    """Of the comment that a file begins with."""
+    comment = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return re.split(r"\.(?= [A-Z]|$)", " ".join(line.lstrip("# ") for line in comment))[0]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -210,61 +245,3 @@ def _check_size(text: str) -> None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _describe(schema: type[BaseModel], detail: Any) -> str:
-    """One mistake: where, what, and the nearest right name."""
-    location = [str(part) for part in detail["loc"]]
-    parent, key = _descend(schema, location[:-1]), location[-1] if location else ""
-    dotted = ".".join(_without_kinds(schema, location)) or "settings"
-    if detail["type"] == "extra_forbidden":
-        known = [name for model in parent for name in model.model_fields]
-        owners = [_kind(model) for model in _descend(schema, location[:-2]) if key in model.model_fields]
-        if owners and len(location) > 1:
-            part = dotted.rpartition(".")[0]
-            return f"{dotted}: kind {_kind(parent[0])!r} has no such setting; set {part}.kind={owners[0]} as well"
-        return f"{dotted}: unknown setting{nearest(key, known) or '; known here: ' + ', '.join(sorted(set(known)))}"
-    if detail["type"] == "union_tag_invalid":
-        tag, expected = str(detail["ctx"]["tag"]), detail["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return f"{dotted}.kind: {tag!r} is not one of {', '.join(expected)}{nearest(tag, expected)}"
-    if detail["type"] == "union_tag_not_found":
-        return f"{dotted}.kind: is missing; say which kind"
-    if detail["type"] in {"model_type", "model_attributes_type"}:
-        return f"{dotted}: holds settings of its own, write {dotted}.name=value (found {detail['input']!r})"
-    message = detail["msg"].removeprefix("Value error, ")
-    found = "" if detail["type"] in {"missing", "value_error"} else f" (found {detail['input']!r})"
-    return f"{dotted}: {message[0].lower()}{message[1:]}{found}"
-
-
-def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
-    """Settings classes inside an annotation: a class itself, or the members of a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _descend(schema: type[BaseModel], location: Sequence[str]) -> list[type[BaseModel]]:
-    """The settings classes that a location can mean; a union's `kind` in the location picks its member."""
-    models = [schema]
-    for part in location:
-        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        tagged = [model for model in models if _kind(model) == part]
-        models = tagged if tagged and not fields else [m for annotation in fields for m in _models_in(annotation)]
-    return models
-
-
-def _without_kinds(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """A location as the user wrote it: without the names of union members that pydantic puts in."""
-    kept = []
-    for position, part in enumerate(location):
-        models = _descend(schema, location[:position])
-        is_field = any(part in model.model_fields for model in models)
-        if is_field or position == len(location) - 1 or not any(_kind(model) == part for model in models):
-            kept.append(part)
-    return kept
-
-
-def _kind(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("kind")
-    return None if field is None else field.default

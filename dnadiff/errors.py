@@ -7,6 +7,7 @@ with `exit_code`; a traceback is shown only with `--debug`.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from itertools import islice
 
@@ -54,6 +55,19 @@ class InterruptedRun(DnadiffError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the closest known name, or an empty string."""
-    matches = difflib.get_close_matches(name, islice(known, MOST_COMPARED), n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    """` (did you mean 'x'?)` for the closest known name, or an empty string.
+
+    Letters may be wrong, their case and the numbers between them not: chr2 is no misspelling of chr21.
+    """
+    alike = {each.lower(): each for each in islice(known, MOST_COMPARED) if _numbers(each) == _numbers(name)}
+    matches = difflib.get_close_matches(name.lower(), alike, n=1, cutoff=0.6)
+    return f" (did you mean {alike[matches[0]]!r}?)" if matches else ""
+
+
+def counted(n: int, name: str) -> str:
+    """`1 sweep`, `5,000 sweeps`."""
+    return f"{n:,} {name}{'' if n == 1 else 's'}"
+
+
+def _numbers(name: str) -> list[str]:
+    return re.findall(r"\d+", name)

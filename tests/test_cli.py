@@ -1,12 +1,13 @@
 """The command line: what it prints, and one line with a stable exit code for every mistake."""
 
-import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
 from dnadiff import cli
+from dnadiff.config import shipped
 from dnadiff.errors import InputError, LeakError, ResourceError
 
 
@@ -19,20 +20,39 @@ def call(monkeypatch, capsys, *words):
     return stop.value.code, output.out, output.err
 
 
-def test_help_is_there_at_once():
-    """By processor time, which a busy machine does not stretch as it does the wall clock's."""
-    command = [sys.executable, "-m", "dnadiff", "--help"]
-    subprocess.run(command, check=True, capture_output=True)  # writes what Python compiles once
-    before = os.times()
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.5
+SLOW = {"torch", "numpy", "scipy", "lightning", "matplotlib", "sklearn", "Bio", "pydantic", "omegaconf", "transformers"}
+
+
+def loaded_by(*words):
+    """What a command prints, and which slow packages it imports."""
+    code = (
+        "import sys\nfrom dnadiff import cli\nsys.argv = ['dnadiff', *sys.argv[1:]]\n"
+        "try:\n    cli.main()\nfinally:\n    print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    return done.stdout, SLOW & set(done.stderr.split())
+
+
+def test_help_loads_nothing_slow():
+    text, loaded = loaded_by("--help")
     assert all(verb in text for verb in ("finetune", "train", "evaluate", "sample", "windows", "doctor"))
+    assert not loaded
 
 
-def test_help_does_not_load_torch():
-    code = "import sys, dnadiff.cli; print('torch' in sys.modules, 'lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() == ["False"] * 2
+def test_the_version_is_printed_at_once():
+    text, loaded = loaded_by("--version")
+    assert text == f"dnadiff {version('dnadiff')}\n"
+    assert not loaded
+
+
+def test_a_mistake_in_settings_is_found_before_lightning_is_loaded():
+    _, loaded = loaded_by("train", "train.max_step=3")
+    assert "pydantic" in loaded
+    assert not loaded & {"lightning", "matplotlib", "sklearn", "transformers"}
+
+
+def test_a_mistake_in_a_preset_s_name_is_found_before_torch_is_loaded():
+    assert loaded_by("train", "dna/toi")[1] <= {"pydantic", "omegaconf"}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +70,15 @@ def test_help_does_not_load_torch():
             "data.split.valid: kind 'auto' has no such setting; set data.split.kind=",
         ),
         (["finetune", "genome.fa"], "genome.fa: no such preset; a genome is given with --ref genome.fa"),
+        (["finetune", "model/dit-tny"], "model/dit-tny: no such preset (did you mean 'model/dit-tiny'?)"),
+        (["train", "classify/paper"], "classify/paper: is for `dnadiff classify --protocol paper`; `dnadiff presets`"),
+        (["windows", "tables/hg38-table"], "tables/hg38-table: is for `dnadiff reproduce hg38-table`;"),
+        (["train", "train.lr=1e-3"], "train.lr: unknown setting; there is optim.lr"),
+        (["train", "train.learning_rate=1e-3"], "train.learning_rate: unknown setting; there is optim.lr"),
+        (["train", "dna/hg38", "data.split.valid=0.1"], "kind blocks takes it: set data.split.kind=blocks as well"),
+        (["train", "model.kind=dit", "model.n_layers=3"], "kind 'dit' has no such setting (it has "),
+        (["train", "--lr", "3"], "No such option: --lr; a setting is a word, lr=VALUE; see dnadiff train --help"),
+        (["train", "dna/toy", "dna/tiny"], "two presets were named (dna/toy, dna/tiny)"),
         (["finetune", "optim.betas=[0.9,1.5]"], "optim.betas.1: input should be less than 1"),
         (["finetune", "sample.length=2"], "sample.length (2) must be 8 or more"),
         (["evaluate", "no-such-run"], "no-such-run: no such folder; name a run folder or a checkpoint folder"),
@@ -78,10 +107,21 @@ def test_all_mistakes_are_named_at_once(monkeypatch, capsys):
     assert "data.lenght: unknown setting (did you mean 'length'?)" in err
 
 
-def test_two_presets_are_one_too_many(monkeypatch, capsys):
-    code, _, err = call(monkeypatch, capsys, "finetune", "dna/toy", "dna/tiny")
-    assert code == 2
-    assert "two presets were named" in err
+def test_a_network_goes_on_top_of_a_preset(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, "train", "dna/hg38", "model/dit-tiny", "--print-config")
+    assert "kind: dit" in out
+    assert "max_steps: 50000" in out
+    _, out, _ = call(monkeypatch, capsys, "train", "model/dit-tiny", "--print-config")
+    assert "kind: dit" in out
+    assert "max_steps: 450" in out
+
+
+def test_every_preset_is_listed_with_what_it_is(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, "presets")
+    lines = [line.split(None, 1) for line in out.splitlines() if line.startswith("  ")]
+    shown = {name.removeprefix("classify/").removeprefix("tables/"): says for name, says in shipped().items()}
+    assert dict(lines) == shown
+    assert all(len(says) > 20 for says in shown.values())
 
 
 def test_print_config_reads_back(monkeypatch, capsys, tmp_path):
@@ -101,18 +141,26 @@ def test_exit_codes_are_stable(monkeypatch, capsys, error, code):
     def fail():
         raise error
 
-    monkeypatch.setattr("dnadiff.config.all_presets", fail)
+    monkeypatch.setattr("dnadiff.config.shipped", fail)
     assert call(monkeypatch, capsys, "presets")[0] == code
 
 
-def test_what_nobody_foresaw_says_how_to_report_it_and_debug_shows_it(monkeypatch, capsys):
+def test_what_nobody_foresaw_says_how_to_report_it_and_debug_shows_it(monkeypatch, capsys, tmp_path):
     def fail():
-        raise ZeroDivisionError("oops")
+        raise ZeroDivisionError("oops,\nin two lines")
 
-    monkeypatch.setattr("dnadiff.config.all_presets", fail)
+    monkeypatch.setattr("dnadiff.config.shipped", fail)
+    monkeypatch.setenv("DNADIFF_CACHE", str(tmp_path / "cache"))
     code, _, err = call(monkeypatch, capsys, "presets")
+    kept = tmp_path / "cache" / "traceback.txt"
     assert code == 1
-    assert "internal error (ZeroDivisionError: oops); run it again with --debug" in err
+    assert err == (
+        f"dnadiff: internal error (ZeroDivisionError: oops, in two lines); "
+        f"please report it with its traceback, which is in {kept}\n"
+    )
+    assert kept.read_text().rstrip().endswith("ZeroDivisionError: oops,\nin two lines")
+    monkeypatch.setenv("DNADIFF_CACHE", "/dev/null/none")
+    assert "; run it again with --debug and report what it prints\n" in call(monkeypatch, capsys, "presets")[2]
     monkeypatch.setattr(sys, "argv", ["dnadiff", "presets", "--debug"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

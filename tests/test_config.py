@@ -16,16 +16,20 @@ from dnadiff.errors import InputError
 class Small(Settings):
     kind: Literal["small"] = "small"
     width: int = Field(8, gt=0)
+    held_out: tuple[str, ...] = ()
 
 
 class Large(Settings):
     kind: Literal["large"] = "large"
     width: int = 64
     n_blocks: int = 12
+    held_out: float = Field(0.05, lt=1)
 
 
 class Train(Settings):
     max_steps: int = 10
+    """Number of updates."""
+    shuffle: bool = True
     betas: tuple[float, ...] = (0.9, 0.95)
 
     @model_validator(mode="after")
@@ -48,7 +52,9 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "configs"
     (folder / "model").mkdir(parents=True)
     (folder / "dna").mkdir()
-    (folder / "model/large.yaml").write_text("model: {kind: large, n_blocks: 3}\n")
+    (folder / "model/large.yaml").write_text(
+        "# As in Doe et al. 2020: it is\n# large. Slow.\nmodel: {kind: large, n_blocks: 3}\n"
+    )
     (folder / "dna/toy.yaml").write_text("use: [model/large]\nmodel: {n_blocks: 4}\ntrain: {max_steps: 20}\n")
     monkeypatch.setattr(config, "presets_folder", lambda: folder)
     return folder
@@ -78,6 +84,15 @@ def test_runs_are_listed_and_parts_are_not(presets: Path) -> None:
     assert config.all_presets() == ["dna/toy"]
 
 
+def test_what_is_shipped_says_what_it_is(presets: Path) -> None:
+    assert config.shipped() == {"dna/toy": "", "model/large": "As in Doe et al. 2020: it is large"}
+
+
+def test_of_several_presets_the_later_one_wins(presets: Path) -> None:
+    settings = resolve(Root, ["dna/toy", "model/large"])
+    assert settings == Root(model=Large(n_blocks=3), train=Train(max_steps=20))
+
+
 def test_another_kind_drops_the_knobs_of_the_kind_before(presets: Path) -> None:
     assert resolve(Root, "dna/toy", ["model.kind=small"]).model == Small()
     assert resolve(Root, "dna/toy", ["model.kind=large"]).model == Large(n_blocks=4)
@@ -95,7 +110,19 @@ def test_numbers_may_be_written_with_an_exponent() -> None:
     ("word", "message"),
     [
         ("train.max_stps=3", "settings: train.max_stps: unknown setting (did you mean 'max_steps'?)"),
-        ("model.zzz=3", "settings: model.zzz: unknown setting; known here: kind, width"),
+        ("model.zzz=3", "settings: model.zzz: unknown setting; known here: held_out, kind, width"),
+        ("max_steps=3", "settings: max_steps: unknown setting; there is train.max_steps"),
+        ("model.number_of_updates=3", "model.number_of_updates: unknown setting; there is train.max_steps"),
+        (
+            "model.n_blocks=3",
+            "model.n_blocks: kind 'small' has no such setting (it has held_out, width); set model.kind=large for it",
+        ),
+        (
+            "model.held_out=0.1",
+            "model.held_out: input should be a valid tuple (found 0.1); kind large takes it: set model.kind=large as",
+        ),
+        ("train.max_steps=true", "train.max_steps: input should be a number (found True)"),
+        ("train.betas=[0.5,true]", "train.betas.1: input should be a number (found True)"),
         ("train.max_steps=many", "train.max_steps: input should be a valid integer"),
         ("train.betas=[0.9,x]", "train.betas.1: input should be a valid number"),
         ("train.betas=[0.9,0.1]", "settings: train: betas must rise"),
@@ -103,6 +130,7 @@ def test_numbers_may_be_written_with_an_exponent() -> None:
         ("model.width=.inf", "model.width: input should be a finite number"),
         ("model.kind=smal", "settings: model.kind: 'smal' is not one of small, large (did you mean 'small'?)"),
         ("train=5", "settings: train: holds settings of its own, write train.name=value (found 5)"),
+        ("model=large", "model: holds settings of its own, write model.kind=large (found 'large')"),
         ("train", "'train' is not a setting; write key.path=value"),
         ("=3", "'=3' is not a setting; write key.path=value"),
         ("name=[[", "name=[[: "),
@@ -118,6 +146,30 @@ def test_a_word_that_does_not_fit_is_refused(word: str, message: str) -> None:
 def test_every_mistake_is_named_at_once() -> None:
     message = refusal("nmae=x", "model.zzz=1", "train.max_steps=q")
     assert all(part in message for part in ("(did you mean 'name'?)", "model.zzz", "train.max_steps"))
+
+
+def test_of_very_many_mistakes_the_first_are_named() -> None:
+    message = refusal(*(f"zzz{number}=1" for number in range(10)))
+    assert message.count("unknown setting") == 8
+    assert message.endswith("; and 2 more")
+
+
+def test_a_truth_value_is_taken_where_one_is_asked_for() -> None:
+    assert resolve(Root, None, ["train.shuffle=false"]).train.shuffle is False
+
+
+def test_mistakes_of_words_are_not_blamed_on_the_file(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text("train: {max_steps: 3}\n")
+    assert refusal("nmae=x", preset=str(tmp_path / "good.yaml")).startswith("settings: nmae: ")
+    (tmp_path / "bad.yaml").write_text("train: {max_stps: 3}\n")
+    message = refusal("nmae=x", preset=str(tmp_path / "bad.yaml"))
+    assert message.startswith(f"{tmp_path}/bad.yaml: train.max_stps: unknown setting")
+    assert "; settings: nmae: unknown setting" in message
+
+
+def test_the_name_of_a_part_in_place_of_its_settings_is_told_apart(presets: Path) -> None:
+    (presets / "model/huge.yaml").write_text("model: {kind: large, n_blocks: 99}\n")
+    assert "write model.name=value, or name the preset model/huge (found 'huge')" in refusal("model=huge")
 
 
 def test_a_missing_kind_or_value_is_named() -> None:

@@ -1,4 +1,4 @@
-"""Intervals from BED files: 3 to 12 columns, plain or compressed, 0-based and half-open as everywhere here.
+"""Intervals from BED files: 3 columns or more, plain or compressed, 0-based and half-open as everywhere here.
 
 Rows that cannot be meant as they stand are never mended in silence: they are refused together, the first five spelt
 out, or on request skipped and counted.
@@ -110,6 +110,8 @@ def read_bed(
         InputError: bad rows, or no rows at all.
     """
     source = find_file(path)
+    if next(lines(source), "").startswith(">"):
+        raise InputError(f"{source}: line 1: begins with '>', as FASTA does; a genome is given with --ref")
     parsed = parse(bed_rows(lines(source)), contigs, rename_contigs=rename_contigs)
     if parsed.n_bad and on_bad == "error":
         bad = spelt_out(parsed.shown, parsed.n_bad)
@@ -146,14 +148,36 @@ def bed_rows(text: Iterable[str]) -> Iterator[Row]:
     """
     is_first = True
     for number, line in enumerate(text, start=1):
-        text = line.strip()
-        if not text or text.startswith("#") or text.split(None, 1)[0] in {"track", "browser"}:
+        if not line.strip() or line.startswith("#") or line.split(None, 1)[0] in {"track", "browser"}:
             continue
-        columns = line.split("\t") if "\t" in line else text.split()
-        is_header = is_first and len(columns) >= 3 and "start" in columns[1].lower()
+        columns = _columns(line)
+        is_header = is_first and _is_header(columns)
         is_first = False
         if not is_header:
             yield number, columns
+
+
+def bed_header(text: Iterable[str]) -> list[str]:
+    """Names of the columns, from a header row before the first interval, which may be a comment; empty without one."""
+    for line in text:
+        columns = _columns(line.lstrip("#"))
+        if _is_header(columns):
+            return [name.strip() for name in columns]
+        if line.strip() and not line.startswith(("#", "track", "browser")):
+            return []
+    return []
+
+
+def _columns(line: str) -> list[str]:
+    """Fields between tabs, or commas, or spaces."""
+    if "\t" in line:
+        return line.split("\t")
+    words = line.split()
+    return line.strip().split(",") if words and "," in words[0] else words
+
+
+def _is_header(columns: list[str]) -> bool:
+    return len(columns) >= 3 and "start" in columns[1].lower()
 
 
 def other_names(name: str) -> tuple[str, ...]:

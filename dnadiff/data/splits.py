@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from dnadiff.config import Settings
+from dnadiff.data.bed import N_SHOWN, other_names
 from dnadiff.errors import InputError, nearest
 
 LARGEST_BLOCK_BP = 1 << 20
@@ -99,7 +101,8 @@ def by_column(contigs: dict[str, int]) -> Runs:
 
 def by_chromosome(contigs: dict[str, int], split: ByChromosome) -> Runs:
     """Raises: InputError: a name that the genome does not have."""
-    check_known([*split.valid, *split.test, *(split.train or ())], contigs, "data.split")
+    names = [*split.valid, *split.test, *(split.train or ())]
+    check_known(names, contigs, "data.split", mend="; or set data.split.kind=blocks")
     others = -1 if split.train is not None else 0
     number = {name: i for i, names in enumerate([split.train or (), split.valid, split.test]) for name in names}
     return Runs(by_column(contigs).start, np.array([number.get(name, others) for name in contigs], np.int8))
@@ -129,11 +132,20 @@ def by_blocks(contigs: dict[str, int], split: ByBlocks) -> Runs:
     return Runs(np.append(start[kept], total), drawn[kept])
 
 
-def check_known(names: Sequence[str], contigs: dict[str, int], where: str) -> None:
-    """Raises: InputError: a name is not among the contigs."""
-    unknown = [f"{name!r}{nearest(name, contigs)}" for name in names if name not in contigs]
+def check_known(names: Sequence[str], contigs: dict[str, int], where: str, *, mend: str = "") -> None:
+    """Raises: InputError: a name is not among the contigs; `mend` is what to do other than name those it has."""
+    unknown = [f"{name!r}{_meant(name, contigs)}" for name in names if name not in contigs]
     if unknown:
-        raise InputError(f"{where}: contigs that the genome does not have: {', '.join(unknown)}")
+        has = ", ".join([*islice(contigs, N_SHOWN), *["..."] * (len(contigs) > N_SHOWN)])
+        raise InputError(
+            f"{where}: contigs that the genome does not have: {', '.join(unknown)}; name some of {has}{mend}"
+        )
+
+
+def _meant(name: str, contigs: dict[str, int]) -> str:
+    """What an unknown name may stand for: the same contig as others call it, or one that is spelt alike."""
+    same = [other for other in other_names(name) if other in contigs]
+    return f" (it has {same[0]!r})" if same else nearest(name, contigs)
 
 
 def _default_block(total_bp: int) -> int:

@@ -46,7 +46,7 @@ BAD = {
     "chr1\t20\t10": "end 10 is not beyond start 20; BED is half-open",
     "chr1\t10\t10": "end 10 is not beyond start 10; BED is half-open",
     "chr2\t10\t501": "end 501 is beyond 'chr2', which has 500 bases (is the BED of another assembly?)",
-    "chr3\t10\t20": "contig 'chr3' is not in the genome (did you mean 'chr",
+    "chr3\t10\t20": "contig 'chr3' is not in the genome",
     "chr1\tx\t20": "start 'x' is not a whole number in plain digits",
     "chr1\t10\t1e20": "end '1e20' is not a whole number in plain digits",
     "chr1\t1,000\t2,000": "start '1,000' is not a whole number in plain digits",
@@ -83,6 +83,11 @@ def test_the_first_five_bad_rows_are_spelt_out_and_all_are_counted(tmp_path: Pat
 def test_no_intervals_are_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match="no intervals; a row is contig, start and end, separated by tabs"):
         read(tmp_path, content, on_bad="skip")
+
+
+def test_a_genome_in_place_of_intervals_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 1: begins with '>', as FASTA does; a genome is given with --ref$"):
+        read(tmp_path, ">chr1\nACGT\n" * 5)
 
 
 def test_a_well_known_genome_is_named(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_settings_that_cannot_work_are_refused(ref: str, tmp_path: Path) -> None
         ({"windows": rows, "regions": rows}, "data.windows and data.regions are both given; give one"),
         ({"split": {"kind": "column"}}, "kind=column needs a BED file in data.windows or data.regions"),
         ({"regions": rows}, r"line 2: the fourth column is not train, valid or test \(1 rows are so\); write it"),
-        ({"exclude": ["chr9"]}, r"data.exclude: contigs that the genome does not have: 'chr9' \(did you mean 'chr"),
+        ({"exclude": ["chr9"]}, r"data.exclude: contigs that the genome does not have: 'chr9'; name some of chr1"),
         ({"regions": rows, "exclude": ["chr1"]}, r"rows.bed: data.exclude leaves no row; exclude fewer contigs"),
         ({"length": 3000, "split": CHROMOSOMES}, r"no window of 3000 bases for valid and test .*smaller data.length"),
     ]

@@ -33,6 +33,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "binary": (bytes(range(128, 256)), "begins with b'\\x80"),
     "binary after a header": (b">a\n\x80\x81\n", "line 2: '\\x80' at position 0"),
     "no header": ("ACGT\n", "line 1: begins with b'ACGT\\n', but a FASTA file begins with '>'"),
+    "places": ("chr1\t0\t9\ttrain\n", "line 1: not FASTA but rows of places, as in BED; these are given with --bed"),
     "empty file": ("", "the file is empty; a FASTA file begins with '>'"),
     "no bases": (">a\n>b\n", "2 records, but not one base"),
     "twice the same name": (">a\nAC\n>b\nAC\n>a x\nAC\n", "line 5: the name 'a' is taken by line 1; make names unique"),

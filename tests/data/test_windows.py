@@ -109,9 +109,12 @@ def test_default_blocks_are_powers_of_two_of_about_a_hundredth() -> None:
 
 def test_named_contigs_must_exist_and_only_once() -> None:
     with pytest.raises(
-        InputError, match=r"data.split: contigs that the genome does not have: 'chr8' \(did you mean 'chr1'"
+        InputError,
+        match=r"data.split: contigs that the genome does not have: 'chr8'; name some of chr1, x; or set .*kind=blocks",
     ):
         by_chromosome({"chr1": 5, "x": 5}, ByChromosome(valid=("chr8",)))
+    with pytest.raises(InputError, match=r"'chr21' \(it has '21'\); name some of 1, 2, 3, 4, 5, \.\.\.; or set"):
+        by_chromosome({str(name): 5 for name in range(1, 23)}, ByChromosome(valid=("chr21",)))
     with pytest.raises(ValueError, match="contigs in more than one split: a; name each once"):
         ByChromosome(valid=("a",), test=("a",))
     with pytest.raises(ValueError, match="valid and test take 1 of the blocks; leave some for training"):
@@ -141,7 +144,7 @@ def windows_of(*places: tuple[int, int, int]) -> Windows:
     """Windows of (contig, start, split) that may be shifted within their contig."""
     contig, start, split = np.array(places, np.int64).T
     high = np.array(list(CONTIGS.values()))[contig]
-    return Windows(contig, start, np.ones(len(start), np.int8), split.astype(np.int8), np.zeros_like(start), high)
+    return Windows(contig, start, np.ones(len(start), np.int8), split.astype(np.int8), np.zeros_like(start), high, np.arange(len(start)))
 
 
 @given(
