@@ -212,6 +212,10 @@ class Uniforms(Protocol):
         """(batch, *shape) float64 in [0, 1), on the device of the rows, new at every call."""
         ...
 
+    def branch(self, number: int) -> Uniforms:
+        """Other streams of the same rows, the same however far these have been read."""
+        ...
+
 
 class SequenceSampler(Settings):
     """How a sequence is drawn from a denoiser."""
@@ -224,7 +228,7 @@ class SequenceSampler(Settings):
 
     @abstractmethod
     def n_steps(self, length: int) -> int:
-        """How many states `sample` yields for rows of `length` masks."""
+        """At most how many states `sample` yields for rows of `length` masks."""
 
     @abstractmethod
     def sample(

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from scipy.stats import chi2
+from laws import g_test
 from worlds import ExactNetwork, UniformNetwork, uniforms
 
 from dnadiff.batch import Batch
@@ -88,15 +88,6 @@ def draws(network, tokens, sampler=None, seed=0):
     states = list(sampler.sample(denoiser, Batch(tokens), LogLinear(), DNA, uniforms=noise))
     assert len(states) == sampler.n_steps(tokens.shape[1])
     return states[-1].tokens
-
-
-def g_test(language, drawn):
-    """P(a G statistic as large | drawn from the language)."""
-    index = (drawn[:, None] == language.sequences).all(-1).double().argmax(1)
-    counts = torch.bincount(index, minlength=len(language.sequences)).double()
-    expected = language.log_probs.exp() * len(drawn)
-    statistic = 2 * torch.special.xlogy(counts, counts / expected).sum().item()
-    return chi2.sf(statistic, len(counts) - 1)
 
 
 def test_exact_conditionals_give_minus_log_p_of_every_sequence():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +11,20 @@ from dnadiff.batch import Batch
 from dnadiff.vocab import DNA, Vocab
 
 
-def uniforms(rows: int, seed: int = 0) -> Callable[..., Tensor]:
-    """Random numbers for very many rows, from one quick stream."""
-    generator = torch.Generator().manual_seed(seed)
-    return lambda *shape: torch.rand(rows, *shape, generator=generator, dtype=torch.float64)
+class QuickUniforms:
+    """Random numbers for very many rows, from one stream."""
+
+    def __init__(self, rows: int, seed: int = 0) -> None:
+        self.rows, self.seed, self.generator = rows, seed, torch.Generator().manual_seed(seed)
+
+    def __call__(self, *shape: int) -> Tensor:
+        return torch.rand(self.rows, *shape, generator=self.generator, dtype=torch.float64)
+
+    def branch(self, number: int) -> QuickUniforms:
+        return QuickUniforms(self.rows, 1_000 * (self.seed + 1) + number)
+
+
+uniforms = QuickUniforms
 
 
 class UniformNetwork(nn.Module):
