@@ -85,3 +85,8 @@ class BackboneSettings(Protocol):
     def time_conditioned(self) -> bool:
         """Whether the network is told the time."""
         ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes that the network is told; none: it is told none."""
+        ...

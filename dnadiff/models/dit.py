@@ -19,15 +19,14 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dnadiff.config import Settings
-from dnadiff.models.conditioning import Modulation, NoiseEmbedding, modulate
+from dnadiff.models.conditioning import Conditioned, Labelled, Modulation, NoiseEmbedding, label_embedding, modulate
 from dnadiff.models.kernels import KernelLayer
 from dnadiff.ops.attention import attention
 from dnadiff.ops.rotary import Rotation, rotate, rotation
 from dnadiff.vocab import Vocab
 
 
-class DiT(Settings):
+class DiT(Labelled):
     """Diffusion transformer; the defaults are the smallest published one."""
 
     kind: Literal["dit"] = "dit"
@@ -75,7 +74,7 @@ class Seen(NamedTuple):
     value: Tensor
 
 
-class DiffusionTransformer(nn.Module):
+class DiffusionTransformer(Conditioned):
     """Embedding, blocks, norm and head; a `dnadiff.network.Network`."""
 
     head: nn.Parameter | None
@@ -92,6 +91,7 @@ class DiffusionTransformer(nn.Module):
             "head", None if settings.tie_embeddings else nn.Parameter(torch.zeros(vocab.size, width))
         )
         self.head_bias = nn.Parameter(torch.zeros(vocab.size))
+        self.labels = label_embedding(settings)
         self.time_conditioned = settings.time_conditioned
         self.causal = settings.causal
         self.head_dim = width // settings.n_heads
@@ -113,10 +113,9 @@ class DiffusionTransformer(nn.Module):
 
         Args:
             t: (batch,) in [0, 1], the chance that a position is hidden; needed where the network is told the time.
-            valid, segments: as in `dnadiff.batch.Batch`.
-            label: not used.
+            valid, segments, label: as in `dnadiff.batch.Batch`.
         """
-        condition = self._condition(t, embedded)
+        condition = self._condition(t, label, embedded)
         turn = rotation(embedded.shape[1], self.head_dim, like=embedded)
         stream = embedded
         for block in self.blocks:
@@ -128,7 +127,7 @@ class DiffusionTransformer(nn.Module):
         assert self.causal, "only a causal network reads step by step"
         past: Sequence[Seen | None] = cache or [None] * len(self.blocks)
         start = cache[0].key.shape[1] if cache else 0
-        condition, turn = self._condition(None, embedded), rotation(1, self.head_dim, start=start, like=embedded)
+        condition, turn = self._condition(None, None, embedded), rotation(1, self.head_dim, start=start, like=embedded)
         stream, seen = embedded, []
         for block, before in zip(self.blocks, past, strict=True):
             stream, now = block(stream, condition, turn, past=before)
@@ -150,14 +149,9 @@ class DiffusionTransformer(nn.Module):
         """Logits at every position: (batch, length) int64 -> (batch, length, vocab.size)."""
         return self.logits(self.features(self.embed(tokens), t, valid=valid, segments=segments))
 
-    def _condition(self, t: Tensor | None, embedded: Tensor) -> Tensor | None:
-        """(batch or 1, conditioning_width), or None where nothing is conditioned."""
-        if self.noise is None:
-            return None
-        time = t if self.time_conditioned else embedded.new_zeros(1)
-        assert time is not None, "a network that is told the time needs t"
-        condition: Tensor = self.noise(time)
-        return condition
+    def _condition(self, t: Tensor | None, label: Tensor | None, embedded: Tensor) -> Tensor | None:
+        """Of the time, or without time conditioning of no noise, as published; and of the class."""
+        return self.condition(t if self.time_conditioned else embedded.new_zeros(1), label, len(embedded))
 
     def _finish(self, stream: Tensor, condition: Tensor | None) -> Tensor:
         shift, scale = self.modulation(condition)
@@ -235,6 +229,6 @@ class Unmodulated(nn.Module):
 
 
 def _modulation(settings: DiT, *, n: int) -> nn.Module:
-    if settings.conditioning == "none":
+    if settings.conditioning == "none" and not settings.labels:
         return Unmodulated(n)
     return Modulation(settings.width, settings.conditioning_width, start=[0.0] * n)

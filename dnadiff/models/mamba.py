@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from dnadiff.config import Settings
+from dnadiff.models.conditioning import Labelled
 from dnadiff.models.kernels import KernelLayer
 from dnadiff.models.stack import Block, SingleStrand
 from dnadiff.ops.conv import causal_conv
@@ -27,7 +27,7 @@ DELTA_RANGE = (1e-3, 1e-1)  # of softplus(bias) at initialisation, log-uniform
 DELTA_FLOOR = 1e-4
 
 
-class MambaSizes(Settings):
+class MambaSizes(Labelled):
     """What every network of Mamba layers has to be told."""
 
     width: int = Field(128, gt=0)

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dnadiff.models.conditioning import Modulation, NoiseEmbedding, modulate
+from dnadiff.models.conditioning import Conditioned, LabelSizes, Modulation, NoiseEmbedding, label_embedding, modulate
 from dnadiff.ops.norm import rms_norm
 from dnadiff.vocab import Vocab
 
 EMBEDDING_STD = 0.02
 
 
-class Sizes(Protocol):
+class Sizes(LabelSizes, Protocol):
     """The settings of a stack."""
 
     @property
@@ -29,8 +29,6 @@ class Sizes(Protocol):
     def tie_embeddings(self) -> bool: ...
     @property
     def time_conditioned(self) -> bool: ...
-    @property
-    def conditioning_width(self) -> int: ...
 
 
 class RMSNorm(nn.Module):
@@ -46,7 +44,7 @@ class RMSNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """stream + mixer(norm(stream)); told the time, stream + gate * mixer(norm(stream) * (1 + scale) + shift)."""
+    """stream + mixer(norm(stream)); with a condition, stream + gate * mixer(norm(stream) * (1 + scale) + shift)."""
 
     modulation: Modulation | None
 
@@ -69,11 +67,10 @@ class Block(nn.Module):
         return stream + mixed
 
 
-class SingleStrand(nn.Module):
+class SingleStrand(Conditioned):
     """Embedding, blocks, norm and head; a `dnadiff.network.Network`."""
 
     head: nn.Parameter | None
-    noise: NoiseEmbedding | None
     modulation: Modulation | None
 
     def __init__(self, vocab: Vocab, blocks: Iterable[Block], sizes: Sizes) -> None:
@@ -85,6 +82,7 @@ class SingleStrand(nn.Module):
         self.register_parameter("head", head)  # None where the embedding serves, so that no tensor is saved twice
         self.residual_in_fp32 = sizes.residual_in_fp32
         self.noise = NoiseEmbedding(sizes.conditioning_width) if sizes.time_conditioned else None
+        self.labels = label_embedding(sizes)
         self.modulation = _modulation(sizes, start=(0.0, 0.0))
 
     @property
@@ -105,8 +103,8 @@ class SingleStrand(nn.Module):
         segments: Tensor | None = None,
         label: Tensor | None = None,
     ) -> Tensor:
-        """(batch, length, width) -> the same shape; label is not used, other arguments as in `Network`."""
-        stream, condition = self._stream(embedded), self._condition(t)
+        """(batch, length, width) -> the same shape; arguments as in `Network`."""
+        stream, condition = self._stream(embedded), self.condition(t, label, len(embedded))
         for block in self.blocks:
             stream = block(stream, condition, valid=valid, segments=segments)
         return self._finish(stream, condition)
@@ -134,14 +132,6 @@ class SingleStrand(nn.Module):
         wide = torch.promote_types(embedded.dtype, torch.float32)
         return embedded.to(wide) if self.residual_in_fp32 else embedded
 
-    def _condition(self, t: Tensor | None) -> Tensor | None:
-        """(batch, conditioning_width), or None where the network is told nothing."""
-        if self.noise is None:
-            return None
-        assert t is not None, "a network that is told the time needs t"
-        condition: Tensor = self.noise(t)
-        return condition
-
     def _finish(self, stream: Tensor, condition: Tensor | None) -> Tensor:
         """The last norm."""
         features: Tensor = self.norm(stream)
@@ -149,4 +139,5 @@ class SingleStrand(nn.Module):
 
 
 def _modulation(sizes: Sizes, start: Sequence[float]) -> Modulation | None:
-    return Modulation(sizes.width, sizes.conditioning_width, start) if sizes.time_conditioned else None
+    told = sizes.time_conditioned or sizes.labels
+    return Modulation(sizes.width, sizes.conditioning_width, start) if told else None

@@ -1,11 +1,11 @@
-"""Mamba networks that are told the time: the laws that must survive it."""
+"""Networks that are told the time, or a class: the laws that must survive it."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from dnadiff.models import Caduceus, Mamba
+from dnadiff.models import Caduceus, DiT, Mamba
 from dnadiff.vocab import DNA
 
 SIZES = {"width": 6, "n_states": 4, "conditioning_width": 5}
@@ -22,6 +22,14 @@ ALL = [
 NAMES = [*(f"ps-{settings.block}-{settings.n_layers}" for settings in PS), "ph", "mamba"]
 every_network = pytest.mark.parametrize("settings", ALL, ids=NAMES)
 every_symmetric_network = pytest.mark.parametrize("settings", PS, ids=NAMES[: len(PS)])
+LABELS = {"labels": ("a", "b", "c"), "conditioning_width": 5}
+TOLD = [
+    *(Caduceus(symmetry="ps", width=6, n_states=4, n_layers=n, conditioning=kind, **LABELS)
+      for n, kind in ((2, "none"), (3, "time"))),
+    Caduceus(symmetry="ph", width=6, n_states=4, n_layers=2, **LABELS),
+    *(DiT(width=12, n_blocks=2, n_heads=3, conditioning=kind, **LABELS) for kind in ("none", "constant", "time")),
+]  # fmt: skip
+every_told_network = pytest.mark.parametrize("settings", TOLD, ids=lambda s: f"{s.kind}-{s.conditioning}")
 TIMES = torch.tensor([0.3, 0.9], dtype=torch.float64)
 
 
@@ -81,3 +89,55 @@ def test_off_by_default_and_then_without_a_parameter_more():
         network = settings.build(DNA)
         assert not network.time_conditioned
         assert not [name for name, _ in network.named_parameters() if "noise" in name or "modulation" in name]
+
+
+def logits(network, tokens, label=None):
+    """In evaluation mode, at some time where the network is told one."""
+    t = TIMES[:1].expand(len(tokens)) if network.time_conditioned else None
+    with torch.no_grad():
+        return network.eval().logits(network.features(network.embed(tokens), t, label=label))
+
+
+@every_told_network
+def test_an_untrained_label_path_changes_nothing(settings):
+    networks = []
+    for labels in ((), settings.labels):
+        torch.manual_seed(0)
+        networks.append(settings.model_copy(update={"labels": labels}).build(DNA))
+    for label in (None, torch.tensor([0, 2])):
+        assert torch.equal(logits(networks[0], some_tokens()), logits(networks[1], some_tokens(), label))
+
+
+@every_told_network
+def test_a_row_is_told_its_own_class_or_none(settings):
+    network, tokens = build(settings), some_tokens(1).expand(4, -1)
+    told, untold = logits(network, tokens, torch.tensor([0, 1, 2, 0])), logits(network, tokens)
+    assert torch.allclose(told[0], told[3], rtol=1e-12)
+    different = [told[0], told[1], told[2], untold[0]]
+    assert all(not torch.allclose(a, b, rtol=1e-3) for i, a in enumerate(different) for b in different[:i])
+    assert torch.allclose(told[1:2], logits(network, tokens[:1], torch.tensor([1])), rtol=1e-12)
+
+
+@pytest.mark.parametrize("settings", TOLD[:2], ids=lambda s: s.conditioning)
+def test_the_opposite_strand_of_the_same_class_is_the_complement_read_backwards(settings):
+    network, tokens, label = build(settings), some_tokens(), torch.tensor([2, 0])
+    opposite = logits(network, DNA.complement_ids[tokens.flip(1)], label)
+    assert torch.allclose(logits(network, tokens, label), opposite.flip(1)[..., DNA.complement_ids], rtol=1e-12)
+
+
+@every_told_network
+def test_in_training_the_class_of_some_rows_is_withheld_and_in_use_of_none(settings):
+    network = build(settings.model_copy(update={"label_dropout": 0.25}))
+    label, n = torch.ones(8000, dtype=torch.int64), 8000
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        told = network.labels.train()(label, n)
+    withheld = (told == network.labels(None, 1)).all(1)
+    assert withheld.double().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert (told[~withheld] == network.labels.eval()(label[:1], 1)).all()
+    assert (network.labels(label, n) == network.labels(label[:1], 1)).all()
+
+
+def test_names_of_classes_differ():
+    with pytest.raises(ValueError, match="labels: a more than once; name each class once"):
+        Caduceus(labels=("a", "b", "a"))

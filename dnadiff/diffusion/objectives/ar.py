@@ -48,6 +48,8 @@ class AR(ObjectiveSettings):
             )
         if backbone.time_conditioned:
             return "objective ar knows no time; set model.conditioning=none"
+        if backbone.labels:
+            return "objective ar is told no class; leave data.label and model.labels out"
         return super().misfit(backbone, schedule)
 
     def plain_sampler(self, *, steps: int, temperature: float) -> SequenceSampler:
