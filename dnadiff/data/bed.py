@@ -148,7 +148,7 @@ def bed_rows(text: Iterable[str]) -> Iterator[Row]:
     """
     is_first = True
     for number, line in enumerate(text, start=1):
-        if not line.strip() or line.startswith("#") or line.split(None, 1)[0] in {"track", "browser"}:
+        if not line.strip() or line.lstrip().startswith("#") or line.split(None, 1)[0] in {"track", "browser"}:
             continue
         columns = _columns(line)
         is_header = is_first and _is_header(columns)
@@ -160,10 +160,10 @@ def bed_rows(text: Iterable[str]) -> Iterator[Row]:
 def bed_header(text: Iterable[str]) -> list[str]:
     """Names of the columns, from a header row before the first interval, which may be a comment; empty without one."""
     for line in text:
-        columns = _columns(line.lstrip("#"))
+        columns = _columns(line.lstrip("# "))
         if _is_header(columns):
             return [name.strip() for name in columns]
-        if line.strip() and not line.startswith(("#", "track", "browser")):
+        if line.strip() and not line.strip().startswith(("#", "track", "browser")):
             return []
     return []
 

@@ -17,6 +17,7 @@ from dnadiff.cache import cache_folder
 from dnadiff.config import Settings
 from dnadiff.data.bed import SPLITS, Intervals, read_bed
 from dnadiff.data.fasta import Genome
+from dnadiff.data.row_labels import RowLabels, read_labels
 from dnadiff.data.splits import (
     Auto,
     ByBlocks,
@@ -51,6 +52,8 @@ class GenomeData(Settings):
     """BED file whose rows are tiled with windows; null, and no `windows`: the whole genome is."""
     exclude: Names = ()
     """Contigs left out."""
+    label: str | None = None
+    """Column of the BED file that holds the class of each row, by number from 1 or by name; null: no classes."""
     rename_contigs: bool = False
     """Read `chr1` in a BED file as `1`, `chrM` as `MT`, and the other way round."""
     on_bad: Literal["error", "skip"] = "error"
@@ -72,6 +75,8 @@ class GenomeData(Settings):
     def _check_source(self) -> Self:
         if self.windows and self.regions:
             raise ValueError("data.windows and data.regions are both given; give one")
+        if self.label and self.ref and not (self.windows or self.regions):
+            raise ValueError("data.label names a column of a BED file; give one in data.windows or data.regions")
         if isinstance(self.split, ByColumn) and not (self.windows or self.regions):
             raise ValueError("data.split.kind=column needs a BED file in data.windows or data.regions")
         return self
@@ -85,6 +90,7 @@ class GenomeSplits:
         split: how the genome was split, with what `Auto` chose.
         dropped: counts of rows and windows that are not used, by reason.
         fingerprint: sha256 over the genome, the windows and the settings that change their tokens.
+        labels: names of the classes, if windows have one.
     """
 
     genome: Genome
@@ -94,6 +100,7 @@ class GenomeSplits:
     split: Chosen
     dropped: dict[str, int]
     fingerprint: str
+    labels: tuple[str, ...] = ()
     vocab: Vocab = DNA
 
     def sets(self) -> dict[str, WindowSet]:
@@ -111,6 +118,7 @@ class GenomeSplits:
             "contigs": f"{len(self.genome.contigs):,}",
             "bases": f"{sum(self.genome.contigs.values()):,}",
             "split": repr(self.split),
+            **({"classes": ", ".join(self.labels)} if self.labels else {}),
             **{f"{name} windows": f"{len(windows):,}" for name, windows in self.sets().items()},
             **{reason: f"{n:,}" for reason, n in (self.genome.index.symbols | self.dropped).items() if n},
             "fingerprint": self.fingerprint,
@@ -130,7 +138,8 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
     """
     genome = Genome.open(settings.ref if settings.ref is not None else _toy_genome())
     check_known(settings.exclude, genome.contigs, "data.exclude")
-    rows = _rows(settings, genome)
+    bed = settings.windows or settings.regions or (_toy_isochores() if settings.label else None)
+    rows = _rows(settings, genome, bed)
     split = _choose(settings, genome, rows)
     runs = _runs(split, genome)
     windows, dropped = tile(
@@ -144,6 +153,8 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
     for reason, n in dropped.items():
         if n:
             log.warning("%s: left out: %s %s", genome.path, f"{n:,}", reason)
+    labels = read_labels(bed, settings.label, rows) if bed and settings.label else None
+    of_window = None if labels is None else labels.number[windows.row]
     train, valid, test = (
         WindowSet(
             genome,
@@ -152,11 +163,13 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
             reverse_complement=settings.reverse_complement,
             jitter=settings.jitter,
             seed=seed,
+            labels=None if of_window is None else of_window[windows.split == i],
         )
         for i in range(len(SPLITS))
     )
-    fingerprint = _fingerprint(genome, windows, settings)
-    return GenomeSplits(genome, train, valid, test, split, dropped, fingerprint)
+    fingerprint = _fingerprint(genome, windows, settings, labels)
+    names = () if labels is None else labels.names
+    return GenomeSplits(genome, train, valid, test, split, dropped, fingerprint, names)
 
 
 def _toy_genome() -> str:
@@ -165,14 +178,19 @@ def _toy_genome() -> str:
     return str(write_toy_genome(cache_folder()))
 
 
+def _toy_isochores() -> str:
+    from dnadiff.data.toy import write_toy_isochores
+
+    return str(write_toy_isochores(cache_folder()))
+
+
 def _toy_split() -> ByChromosome:
     from dnadiff.data.toy import TEST, VALID
 
     return ByChromosome(valid=VALID, test=TEST)
 
 
-def _rows(settings: GenomeData, genome: Genome) -> Intervals:
-    bed = settings.windows or settings.regions
+def _rows(settings: GenomeData, genome: Genome, bed: str | None) -> Intervals:
     if bed is None:
         return whole_genome(genome.contigs, settings.exclude)
     rows = read_bed(bed, genome.contigs, on_bad=settings.on_bad, rename_contigs=settings.rename_contigs)
@@ -230,9 +248,11 @@ def _wanted(split: Chosen, rows: Intervals) -> set[int]:
     return {0} | ({1} if split.valid else set()) | ({2} if split.test else set())
 
 
-def _fingerprint(genome: Genome, windows: Windows, settings: GenomeData) -> str:
+def _fingerprint(genome: Genome, windows: Windows, settings: GenomeData, labels: RowLabels | None) -> str:
     digest = hashlib.sha256(genome.fingerprint().encode())
     for column in (windows.contig, windows.start, windows.strand, windows.split, windows.low, windows.high):
         digest.update(column.tobytes())
     digest.update(f"{settings.length} {settings.reverse_complement} {settings.jitter}".encode())
+    if labels is not None:
+        digest.update(repr(labels.names).encode() + labels.number[windows.row].tobytes())
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnadiff.data.toy_source import SEED, Chromosome, N, draw_chromosome
+from dnadiff.data.toy_source import ISOCHORES, SEED, Chromosome, N, draw_chromosome
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import sha256, unfinished
 from dnadiff.rng import Stream, numpy_generator
@@ -74,6 +74,19 @@ def write_toy_genome(folder: Path) -> Path:
     return fasta
 
 
+def write_toy_isochores(folder: Path) -> Path:
+    """A BED file with a header row in a folder, written if it is absent: the toy genome's isochores by their class.
+
+    Classes are named by the share of G and C in their background, such as gc40.
+    """
+    bed = folder / f"toy-v{VERSION}-isochores.bed"
+    if not bed.is_file():
+        with unfinished(bed) as temporary:
+            rows = [row for name in NAMES for row in _isochores(name)]
+            temporary.write_text("\n".join(["chrom\tstart\tend\tisochore", *rows, ""]), encoding="utf-8")
+    return bed
+
+
 def toy_bounds(contigs: Iterable[str]) -> ToyBounds:
     """Bounds on the entropy per base that is not N, over some chromosomes of the toy genome.
 
@@ -113,6 +126,18 @@ def toy_chromosome(name: str) -> Chromosome:
         raise InputError(f"{name!r} is not a chromosome of the toy genome; there are {', '.join(NAMES)}")
     rng = numpy_generator(SEED, Stream.TOY, 1 + NAMES.index(name))
     return draw_chromosome(rng, N_ISOCHORES)
+
+
+def _isochores(name: str) -> list[str]:
+    """Rows of a BED file; neighbours of one class are one."""
+    layout = toy_chromosome(name).layout
+    first = np.flatnonzero(np.diff(layout.isochore, prepend=-1))
+    starts = layout.gap_start[first]
+    ends = np.append(starts[1:], layout.end[-1])
+    return [
+        f"{name}\t{start}\t{end}\tgc{round(100 * ISOCHORES[kind][0])}"
+        for start, end, kind in zip(starts.tolist(), ends.tolist(), layout.isochore[first].tolist(), strict=True)
+    ]
 
 
 def _fasta_record(name: str, chromosome: Chromosome) -> bytes:

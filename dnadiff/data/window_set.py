@@ -37,12 +37,27 @@ class WindowSet:
     """The windows of one split, as rows of tokens. Can be pickled and forked."""
 
     def __init__(
-        self, genome: Genome, windows: Windows, *, length: int, reverse_complement: bool, jitter: int, seed: int
+        self,
+        genome: Genome,
+        windows: Windows,
+        *,
+        length: int,
+        reverse_complement: bool,
+        jitter: int,
+        seed: int,
+        labels: Ints | None = None,
     ) -> None:
-        """Args: reverse_complement, jitter: what training draws, as in `GenomeData`; seed: of these draws."""
+        """A set.
+
+        Args:
+            reverse_complement, jitter: what training draws, as in `GenomeData`.
+            seed: of these draws.
+            labels: (windows,) class of each; None without.
+        """
         self.genome = genome
         self.windows = windows
         self.length = length
+        self.labels = labels
         self._draws_strand = reverse_complement
         self._jitter = jitter
         self._seed = seed

@@ -31,6 +31,7 @@ class Windows:
         strand: int8, 1 or -1.
         split: int8, position in `SPLITS`.
         low, high: int64, the bases between which the window may be shifted: its row, as far as it is of its split.
+        row: int64, number of the row it was cut from.
     """
 
     contig: Ints
@@ -39,6 +40,7 @@ class Windows:
     split: NDArray[np.int8]
     low: Ints
     high: Ints
+    row: Ints
 
     def __len__(self) -> int:
         return len(self.start)
@@ -102,6 +104,7 @@ def tile(rows: Intervals, runs: Runs, contig_starts: Ints, *, length: int, strid
         split=split,
         low=np.maximum(rows.start[row], runs.start[run] - base),
         high=np.minimum(rows.end[row], runs.start[run + 1] - base),
+        row=row,
     )
     straddles, is_unused = run != last_run, split < 0
     kept = windows.take(~straddles & ~is_unused)

@@ -25,6 +25,11 @@ class Rows(Protocol):
 
     length: int
 
+    @property
+    def labels(self) -> np.ndarray | None:
+        """(rows,) int64 class of each; None without."""
+        ...
+
     def __len__(self) -> int: ...
 
     def rows(self, indices: np.ndarray, *, epoch: int | None) -> np.ndarray:
@@ -91,7 +96,8 @@ class StepDataset(Dataset[StepBatch]):
             indices[here] = self._order(int(epoch))[places[here]]
             tokens[here] = self._rows.rows(indices[here], epoch=int(epoch))
         mine = noise.rows(self._mine.start, self._mine.stop)
-        return StepBatch(step, torch.from_numpy(indices), Batch(torch.from_numpy(tokens)), mine)
+        batch = Batch(torch.from_numpy(tokens), label=_labels(self._rows, indices))
+        return StepBatch(step, torch.from_numpy(indices), batch, mine)
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:  # only the current one is kept: a large genome has millions of windows
@@ -130,9 +136,14 @@ def validation_batches(
 ) -> list[tuple[Batch, Noise]]:
     """Evenly spread windows with their noise: the same at every validation, so that figures compare."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(n_windows, len(rows))).round().astype(np.int64))
-    batch = Batch(torch.from_numpy(rows.rows(chosen, epoch=None).astype(np.int64)))
+    tokens = torch.from_numpy(rows.rows(chosen, epoch=None).astype(np.int64))
+    batch = Batch(tokens, label=_labels(rows, chosen))
     generator = numpy_generator(seed, Stream.EVALUATE)
     times = torch.from_numpy(spread_times(generator, len(chosen)))
     noise = Noise(times, torch.from_numpy(generator.random((len(chosen), n_uniforms, rows.length))))
     starts = range(0, len(chosen), batch_size)
     return [(batch.rows(start, start + batch_size), noise.rows(start, start + batch_size)) for start in starts]
+
+
+def _labels(rows: Rows, indices: np.ndarray) -> Tensor | None:
+    return None if rows.labels is None else torch.from_numpy(rows.labels[indices])

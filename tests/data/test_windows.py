@@ -144,7 +144,8 @@ def windows_of(*places: tuple[int, int, int]) -> Windows:
     """Windows of (contig, start, split) that may be shifted within their contig."""
     contig, start, split = np.array(places, np.int64).T
     high = np.array(list(CONTIGS.values()))[contig]
-    return Windows(contig, start, np.ones(len(start), np.int8), split.astype(np.int8), np.zeros_like(start), high, np.arange(len(start)))
+    strand, low = np.ones(len(start), np.int8), np.zeros_like(start)
+    return Windows(contig, start, strand, split.astype(np.int8), low, high, row=np.arange(len(start)))
 
 
 @given(

@@ -16,6 +16,7 @@ from dnadiff.vocab import DNA
 
 class Rows:
     length = 16
+    labels = None
 
     def __init__(self, n=10):
         self._tokens = np.random.default_rng(0).integers(7, 11, size=(n, self.length)).astype(np.uint8)

@@ -26,6 +26,7 @@ class RandomRows:
     """Random letters; augmentation depends on the epoch; can kill the training process at the n-th read."""
 
     length = 24
+    labels = None
 
     def __init__(self, kill_at=None):
         self._tokens = np.random.default_rng(0).integers(7, 11, size=(20, self.length)).astype(np.uint8)

@@ -64,6 +64,11 @@ class TextRows:
     length: int
     seed: int
 
+    @property
+    def labels(self) -> None:
+        """Text has no classes."""
+        return None
+
     def __len__(self) -> int:
         return len(self.file.ends) if isinstance(self.how, Padded) else len(self.file.tokens) // self._stride
 
