@@ -34,6 +34,16 @@ class Meaning(Enum):
         """What stands between a name and its figure."""
         return {Meaning.EXACT: "=", Meaning.BOUND: "<="}.get(self, "~")
 
+    @property
+    def of_log_p(self) -> str:
+        """What the figure without its minus is to log p."""
+        return {
+            Meaning.EXACT: "log p, exactly",
+            Meaning.BOUND: "a lower bound on log p",
+            Meaning.PSEUDO: "pseudo-likelihood, each letter given all others: no bound on log p",
+            Meaning.LOSS: "the training loss with its sign turned: no bound on log p",
+        }[self]
+
 
 class Interval(NamedTuple):
     """A figure and its 95 % interval."""
@@ -54,7 +64,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         meaning: what the figure is to -log p.
-        nats: nats per scored letter; its interval holds the errors that are known.
+        nats: nats per scored letter; its interval holds the errors that are known, and is nan where none is.
         perplexity: exp of the mean nats and of its interval's ends, unless `batch_size` says otherwise.
         monte_carlo, windows: half-widths of the 95 % interval in nats, from each source alone; nan where it is not
             known, from one sweep, or from fewer than two blocks of windows.
@@ -120,7 +130,8 @@ def with_batch_perplexity(
 
 
 def _interval(value: float, *half_widths: float) -> Interval:
-    half = math.hypot(*np.nan_to_num(half_widths))
+    """From the errors that are known; nan where none is."""
+    half = math.nan if all(map(math.isnan, half_widths)) else math.hypot(*np.nan_to_num(half_widths))
     return Interval(value, value - half, value + half)
 
 

@@ -48,11 +48,13 @@ class Question(NamedTuple):
         tokens: (length,) int64 on the model's device.
         positions: (n,) int64, letters, ascending.
         whole: whether these are all letters of the row.
+        where: what messages call the row.
     """
 
     tokens: Tensor
     positions: Tensor
     whole: bool
+    where: str
 
 
 def log_prob(
@@ -64,6 +66,7 @@ def log_prob(
     draws: int = 64,
     seed: int = 0,
     batch_size: int = 64,
+    where: str = "",
 ) -> LogProb:
     """Log p of a sequence, or of a region given its flanks.
 
@@ -80,6 +83,7 @@ def log_prob(
         draws: more make the error smaller; `exact` and `pseudo` need none.
         seed: of the draws.
         batch_size: rows through the network at a time; does not change the figure beyond rounding.
+        where: what a message begins with that is about this sequence, such as `sequence 3: `.
 
     Raises:
         InputError: no letter to score, a region outside the sequence, or a method that the model or length rules out.
@@ -93,19 +97,22 @@ def log_prob(
     if method not in methods:
         raise InputError(f"method={method!r}: choose one of {', '.join(methods)}")
     with borrowed(model, device := best_device()), torch.no_grad():
-        question = _question(torch.from_numpy(tokens.astype(np.int64)).to(device), region, model)
+        question = _question(torch.from_numpy(tokens.astype(np.int64)).to(device), region, model, where)
         return methods[method]()
 
 
-def _question(tokens: Tensor, region: tuple[int, int] | None, model: DiffusionModel) -> Question:
+def _question(tokens: Tensor, region: tuple[int, int] | None, model: DiffusionModel, where: str) -> Question:
     start, end = region or (0, len(tokens))
+    if not len(tokens):
+        raise InputError(f"{where}no base to score: the sequence is empty; leave it out")
     if not 0 <= start < end <= len(tokens):
-        raise InputError(f"region {start}-{end}: is not inside the sequence (0-{len(tokens)}); 0-based, half-open")
+        inside = f"(0-{len(tokens)}); 0-based, half-open"
+        raise InputError(f"{where}region {start}-{end}: is not inside the sequence {inside}")
     letters = model.vocab.is_letter(tokens).cpu()
     positions = start + letters[start:end].nonzero()[:, 0]
     if not len(positions):
-        raise InputError(f"no base to score between {start} and {end}: there is no A, C, G or T")
-    return Question(tokens, positions, whole=len(positions) == int(letters.sum()))
+        raise InputError(f"{where}no base to score between {start} and {end}: there is no A, C, G or T")
+    return Question(tokens, positions, len(positions) == int(letters.sum()), where)
 
 
 def _bound(model: DiffusionModel, question: Question, draws: int, seed: int, batch_size: int) -> LogProb:
@@ -134,8 +141,8 @@ def _exact(model: DiffusionModel, question: Question, batch_size: int) -> LogPro
     denoiser, n = _in_any_order(model), len(question.positions)
     if n > over_orders.MOST_POSITIONS:
         raise InputError(
-            f"method='exact': {n} positions need 2**{n} masks, more than 2**{over_orders.MOST_POSITIONS}; "
-            "choose a shorter region, or method='bound' or 'chain_rule'"
+            f"{question.where}method='exact': {n} positions need 2**{n} masks, more than "
+            f"2**{over_orders.MOST_POSITIONS}; choose a shorter region, or method='bound' or 'chain_rule'"
         )
     if denoiser.time_conditioned:
         raise InputError(

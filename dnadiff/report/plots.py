@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from dnadiff.files import unfinished
 
 BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#777777", "#CC79A7"
+
+_BELOW: dict[str, Any] = {"fontsize": 8, "loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 3}
 
 Curve = Sequence[tuple[int, float]]
 """(step, figure) in the order of steps."""
@@ -55,8 +58,9 @@ def draw_training(
         )
     shown = [*mean, *lines.values(), *(band or ()), *(loss for _, loss in valid), *(test or ())]
     low, high = min(shown), max(shown)
-    _label_lines(axes, lines)
     axes.set(xlabel="optimiser step", ylabel=unit, ylim=(low - 0.03, high + 0.05), title="Learning curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _label_lines(axes, lines)
     figure.legend(fontsize=8, loc="outside lower center", ncols=5)
     save_figure(figure, path)
 
@@ -82,10 +86,11 @@ def draw_spectra(
         ylabel=f"frequency of the {k}-mer",
         title=f"{k}-mers, {n} sequences each",
     )
-    left.legend(fontsize=8)
+    left.legend(**_BELOW)
     bins = np.linspace(0.0, 1.0, 41).tolist()
     right.hist(gc["real"], bins, color=GREY, alpha=0.6, label="real windows")
     right.hist(gc["samples"], bins, histtype="step", color=BLUE, linewidth=1.8, label="samples")
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
     both = np.concatenate([gc["real"], gc["samples"]])
     right.set(
         xlabel="share of G and C in a sequence",
@@ -93,14 +98,28 @@ def draw_spectra(
         title="GC content",
         xlim=(np.nanmin(both) - 0.05, np.nanmax(both) + 0.05),
     )
-    right.legend(fontsize=8)
+    right.legend(**_BELOW)
     save_figure(figure, path)
 
 
 def _label_lines(axes: Axes, lines: Mapping[str, float]) -> None:
-    for name, bits in lines.items():
-        axes.axhline(bits, color=GREY, linewidth=0.8, linestyle="--")
-        axes.annotate(name, (0.005, bits), xycoords=("axes fraction", "data"), fontsize=7, color="#444444", va="bottom")
+    """Draw them, with their names on the right, where no curve is."""
+    low, high = axes.get_ylim()
+    names = sorted(lines, key=lambda name: lines[name])
+    heights = spread_apart([lines[name] for name in names], (high - low) / 30)
+    for name, height in zip(names, heights, strict=True):
+        axes.axhline(lines[name], color=GREY, linewidth=0.8, linestyle="--")
+        axes.annotate(
+            name, (1.005, height), xycoords=("axes fraction", "data"), fontsize=7, color="#444444", va="center"
+        )
+
+
+def spread_apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights, those moved up that are nearer than `gap` to the one below."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
 
 
 def _running_mean(values: np.ndarray, window: int = 9) -> np.ndarray:

@@ -19,7 +19,7 @@ from dnadiff.data.leakage.audit import Audit, audit
 from dnadiff.data.leakage.compare import Comparison
 from dnadiff.data.leakage.readers import open_rows
 from dnadiff.data.leakage.rows import Rows, cut_records
-from dnadiff.errors import InputError, LeakError
+from dnadiff.errors import InputError, LeakError, counted
 from dnadiff.files import unfinished
 from dnadiff.tasks.progress import progress_bar
 
@@ -52,12 +52,14 @@ def run(settings: Comparison, train: str, test: str, genome: str | None, out: Pa
 
     Raises:
         LeakError: with `fail`, if a test row is in the training set.
+        InputError: with `fail`, if no test row could be looked for but as a whole, so that nothing was ruled out.
     """
     if out is not None and out.is_dir():
         raise InputError(f"{out}: is a folder; name a file to write")
     with unfinished(out) if out else nullcontext() as temporary:
         if temporary:
             temporary.touch()  # a place that cannot be written is found out before anything is compared
+        log.info("reading %s and %s", train, test)
         one, other = open_sets(train, test, genome)
         n_bases = 0 if one.sequences is None else int(one.sequences.lengths.sum())
         with progress_bar("comparing", n_bases) as advance:
@@ -69,6 +71,11 @@ def run(settings: Comparison, train: str, test: str, genome: str | None, out: Pa
     n_leaked = int(np.count_nonzero(found.is_leaked))
     if fail and n_leaked:
         raise LeakError(f"{test}: {n_leaked:,} of {len(other):,} rows are in {train} too; leave them out of one")
+    if fail and found.n_incomparable == len(other) and "overlap" not in found.leaks:
+        raise InputError(
+            f"{test}: every row is too short or too plain to be similar to anything, so that --fail-on-leak would pass "
+            "whatever leaks; lower k and w (k=11 w=3), or leave --fail-on-leak out"
+        )
 
 
 def pairs(found: Audit, train: Rows, test: Rows) -> Iterator[tuple[str, ...]]:
@@ -97,7 +104,8 @@ def report(found: Audit, train: Rows, test: Rows, settings: Comparison) -> None:
     _add_row(table, "any", found.is_leaked, groups)
     Console().print(table)
     if found.n_incomparable:
-        typer.echo(f"{found.n_incomparable:,} test rows are too short or too plain to be similar to anything")
+        few = f"{counted(found.n_incomparable, 'test row')} of {len(test):,}"
+        typer.echo(f"{few} too short or too plain to be similar to anything: only the same sequence was looked for")
 
 
 def _add_row(table: Table, name: str, holds: Mask, groups: list[Mask]) -> None:

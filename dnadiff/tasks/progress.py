@@ -1,36 +1,38 @@
-"""What long work shows: a progress bar, and a file of what the package says."""
+"""What long work shows and keeps: a progress bar, and a file of what the package says."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
+from dnadiff.errors import DnadiffError
+from dnadiff.inference.progress import progress_bar
+
+__all__ = ["logged", "progress_bar"]
 
 log = logging.getLogger("dnadiff")
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error while the block runs, nothing where that is not a terminal; gives `advance(n)`."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda n: bar.advance(task, n)
-
-
-@contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """Inside the block, what the package says goes to a file as well."""
+    """Inside the block, what the package says goes to a file as well, with what a progress bar shows in its place.
+
+    An error is written there too, with its traceback where it is none that a user can mend.
+    """
     level, handler = log.level, logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
     try:
         yield
+    except DnadiffError as error:
+        log.debug("%s", error)  # the command line prints it
+        raise
+    except Exception:
+        log.debug("ended by an error", exc_info=True)
+        raise
     finally:
         log.setLevel(level)
         log.removeHandler(handler)

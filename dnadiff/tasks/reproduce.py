@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from dnadiff import config
 from dnadiff.config import Settings
-from dnadiff.errors import InputError, nearest
+from dnadiff.errors import InputError, counted, nearest
 from dnadiff.files import write_text
 from dnadiff.run import RunFolder
 from dnadiff.tasks import train
@@ -123,14 +124,24 @@ def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float
 
 
 def dry_run(table: Table, planned: Sequence[TrainConfig]) -> str:
-    """What `run` would train."""
-    lines = [f"{table.title} ({table.source})"]
+    """What `run` would train, and for how long, from a timed step of every row."""
+    lines, total = [f"{table.title} ({table.source})"], 0.0
     for row, settings in zip(table.rows, planned, strict=True):
-        tokens = settings.train.max_steps * settings.train.batch_size * settings.data.length
-        kinds = f"{settings.objective.kind} on {settings.model.kind}"
-        steps = f"{settings.train.max_steps:,} steps of {settings.train.batch_size} windows, {tokens:,} bases"
-        lines.append(f"{row.name}: {kinds}, {steps}" + (f", after {row.after}" if row.after else ""))
-    return "\n".join(lines)
+        how = settings.train
+        from_nothing = settings.model_copy(update={"init": "none"})  # what it starts from may not be trained yet
+        seconds = train.dry_run(from_nothing)["seconds_per_step"] * how.max_steps
+        total += seconds
+        steps, tokens = counted(how.max_steps, "step"), how.max_steps * how.batch_size * settings.data.length
+        lines.append(
+            f"{row.name}: {settings.objective.kind} on {settings.model.kind}, {steps} of "
+            f"{counted(how.batch_size, 'window')}, {tokens:,} bases, about {_time(seconds)}"
+            + (f", after {row.after}" if row.after else "")
+        )
+    return "\n".join([*lines, f"training of all rows on this CPU: about {_time(total)}; evaluation not counted"])
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def as_markdown(table: Table, results: Sequence[Result], *, scale: float, planned: Sequence[TrainConfig]) -> str:

@@ -41,6 +41,10 @@ def test_one_sweep_and_one_window_claim_no_interval_that_they_cannot_have():
     assert result.nats.value == 1.25
     assert math.isnan(result.monte_carlo)
     assert math.isnan(result.windows)
+    assert math.isnan(result.nats.low)
+    assert math.isnan(result.perplexity.high)
+    several = estimate(np.array([[5.0], [5.2]]), np.array([4]), generator=np.random.default_rng(0))
+    assert several.nats.high - several.nats.value == pytest.approx(several.monte_carlo)
 
 
 def test_nothing_scored_is_an_error_and_not_a_figure():

@@ -107,6 +107,12 @@ def test_the_size_of_a_batch_changes_nothing_and_the_seed_the_draws(masked):
         ({"sequences": "ACGT", "region": (2, 2)}, "region 2-2: is not inside"),
         ({"sequences": "ANNT", "region": (1, 3)}, "no base to score between 1 and 3"),
         ({"sequences": "ACGT", "draws": 0}, "draws=0"),
+        ({"sequences": ["ACGT", "NN"]}, "sequence 1: no base to score between 0 and 2"),
+        ({"sequences": ["ACGT", ""]}, "sequence 1: no base to score: the sequence is empty; leave it out"),
+        ({"sequences": ["ACGT", "AC"], "region": (1, 3)}, "sequence 1: region 1-3: is not inside"),
+        ({"sequences": ["ACGT", "ACGT" * 4], "method": "exact"}, "sequence 1: method='exact': 16 positions"),
+        ({"sequences": 5}, "sequences hold 5; pass strings over A C G T N"),
+        ({"sequences": None}, "sequences hold None; pass strings over A C G T N"),
     ],
 )
 def test_mistakes_say_how_to_mend_them(masked, arguments, message):

@@ -127,7 +127,7 @@ def test_a_genome_adds_the_sequences_of_places(call, tmp_path):
     bases = random_bases(1000)
     write(tmp_path, g_fa=fasta_text({"chr1": bases + bases[100:300]}), a_bed="1\t100\t300\n", b_bed="1\t1000\t1200\n")
     _, out, _ = call("a.bed", "b.bed", "--genome", "g.fa")
-    assert "a.bed: 1 places with sequence, 200 bases" in out
+    assert "a.bed: 1 place with sequence, 200 bases" in out
     shares = {name: row[0] for name, row in cells(out).items()}
     assert (shares["overlap >= 0.5"], shares["identical"], shares["any"]) == ("0", "1", "1")
 
@@ -145,7 +145,18 @@ def test_what_minimizers_cannot_compare_is_said(call, tmp_path):
     write(tmp_path, train_txt=f"{TRAIN[0]}\nACGT\n", test_txt="ACGT\nACG\n")
     _, out, _ = call("train.txt", "test.txt")
     assert cells(out)["identical"][0] == "1"
-    assert "2 test rows are too short or too plain to be similar to anything" in out
+    assert "2 test rows of 2 too short or too plain to be similar to anything: only the same sequence" in out
+
+
+def test_a_guard_that_could_compare_nothing_does_not_pass(call, tmp_path):
+    write(tmp_path, train_txt=f"{TRAIN[0]}\n", plain_txt="A" * 90 + "\nACG\n", mixed_txt=f"ACG\n{TEST[0]}\n")
+    assert call("train.txt", "plain.txt")[0] == 0
+    code, _, err = call("train.txt", "plain.txt", "--fail-on-leak")
+    assert code == 2
+    assert "plain.txt: every row is too short or too plain to be similar to anything" in err
+    assert call("train.txt", "mixed.txt", "--fail-on-leak")[0] == 0
+    write(tmp_path, a_bed="chr1\t0\t9\n", b_bed="chr1\t30\t39\n", g_fa=fasta_text({"chr1": "A" * 20 + "C" * 30}))
+    assert call("a.bed", "b.bed", "--genome", "g.fa", "--fail-on-leak")[0] == 0  # their places were compared
 
 
 @pytest.mark.parametrize(
@@ -180,7 +191,7 @@ def test_nothing_is_written_where_a_set_cannot_be_read(call, tmp_path):
 
 def test_dry_run_and_print_config(call, tmp_path):
     write(tmp_path, a_csv="seq\nACGT\n")
-    assert call("a.csv", "a.csv", "--dry-run")[1] == "a.csv: 1 sequences, 4 bases\n" * 2
+    assert call("a.csv", "a.csv", "--dry-run")[1] == "a.csv: 1 sequence, 4 bases\n" * 2
     assert "similar: 0.7" in call("a.csv", "a.csv", "--print-config", "similar=0.7")[1]
 
 

@@ -50,6 +50,21 @@ def test_scale_is_the_share_of_the_tokens(table, tmp_path):
     assert tenth.optim == whole.optim
 
 
+def test_a_dry_run_says_how_long_each_row_and_all_of_them_take(table, tmp_path, monkeypatch):
+    times = iter([2.0, 3.5])
+    timed = []
+    monkeypatch.setattr(
+        reproduce.train, "dry_run", lambda settings: timed.append(settings) or {"seconds_per_step": next(times)}
+    )
+    said = reproduce.dry_run(table, reproduce.plan(table, 1.0, TINY, {}, tmp_path)).splitlines()
+    assert said[1:3] == [
+        "first: mlm on caduceus, 4 steps of 4 windows, 1,024 bases, about 0:00:08",
+        "second: mdlm on caduceus, 4 steps of 4 windows, 1,024 bases, about 0:00:14, after first",
+    ]
+    assert said[3].startswith("training of all rows on this CPU: about 0:00:22;")
+    assert [settings.init for settings in timed] == ["none", "none"]
+
+
 def test_rows_train_once_and_the_table_names_what_was_assumed(table, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     planned = reproduce.plan(table, 1.0, TINY, {}, out)

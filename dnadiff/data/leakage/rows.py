@@ -10,6 +10,7 @@ import numpy as np
 from dnadiff.data.bed import Intervals, other_names
 from dnadiff.data.leakage.ranges import Ints, spread
 from dnadiff.data.leakage.sequences import InGenome, Sequences
+from dnadiff.errors import counted
 
 log = logging.getLogger(__name__)
 LONGEST = 8  # a record longer than so many times the longest row that it is compared with is cut
@@ -63,13 +64,14 @@ class Rows:
 
     def describe(self) -> str:
         """What was read, for a person."""
-        what = "places" if self.sequences is None else "sequences" if not self.is_listed else "places with sequence"
+        with_sequence = " with sequence" if self.is_listed and self.sequences is not None else ""
         is_fasta = self.intervals is not None and not self.is_listed
         n_records = len(np.unique(self.line)) if is_fasta else len(self)
         pieces = f" in {len(self):,} pieces" if n_records < len(self) else ""
-        bases = "" if self.sequences is None else f", {int(self.sequences.lengths.sum()):,} bases"
+        what = f"{counted(n_records, 'sequence' if not self.is_listed else 'place')}{with_sequence}"
+        bases = "" if self.sequences is None else f", {counted(int(self.sequences.lengths.sum()), 'base')}"
         classes = f", {len(self.classes)} classes" if len(self.classes) > 1 else ""
-        return f"{self.path}: {n_records:,} {what}{pieces}{bases}{classes}"
+        return f"{self.path}: {what}{pieces}{bases}{classes}"
 
 
 def cut_records(rows: Rows, longest: int) -> Rows:

@@ -1,0 +1,34 @@
+"""The file beside long work holds everything; the console what it asks for."""
+
+import logging
+
+import pytest
+
+from dnadiff.errors import InputError
+from dnadiff.tasks.progress import logged
+
+log = logging.getLogger("dnadiff")
+
+
+def test_the_file_holds_what_a_console_with_a_bar_does_not(tmp_path, capsys):
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
+    log.addHandler(console)
+    with logged(tmp_path / "log.txt"):
+        log.info("said")
+        log.debug("shown by the bar")
+    log.removeHandler(console)
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == ["INFO said", "DEBUG shown by the bar"]
+    assert capsys.readouterr().err == "said\n"
+
+
+def test_the_file_says_why_the_work_ended_with_a_traceback_where_nobody_foresaw_it(tmp_path):
+    with pytest.raises(InputError), logged(tmp_path / "log.txt"):
+        raise InputError("a.fa: is a folder")
+    assert (tmp_path / "log.txt").read_text().endswith("a.fa: is a folder\n")
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    with pytest.raises(ZeroDivisionError), logged(tmp_path / "log.txt"):
+        raise ZeroDivisionError("oops")
+    assert (tmp_path / "log.txt").read_text().endswith("ZeroDivisionError: oops\n")
+    assert "Traceback" in (tmp_path / "log.txt").read_text()
