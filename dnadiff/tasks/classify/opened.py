@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from dnadiff.models.classifier import Head
 from dnadiff.tasks.classify.settings import ClassifyConfig, Paper, Strict
 
 log = logging.getLogger("dnadiff")
+HIDDEN = -1  # in place of a class
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,12 @@ class OpenedSet:
             case Strict(folds=n_folds):
                 most = _most(settings.scale, round(len(label) * (1 - 1 / n_folds)))
                 return strict_fold(label, self.group, n_folds=n_folds, fold=number - 1, seed=seed, most=most)
+
+    def hiding(self, rows: Ints) -> OpenedSet:
+        """The same set without the classes of some rows, so that nothing can be learnt or chosen by them."""
+        label = self.examples.label.copy()
+        label[rows] = HIDDEN
+        return replace(self, examples=replace(self.examples, label=label))
 
     def _paper_fold(self, settings: ClassifyConfig, seed: int) -> Fold:
         if not self.n_test:

@@ -9,10 +9,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -23,7 +25,7 @@ import typer
 
 from dnadiff import config
 from dnadiff.data.labelled.open import find_set, find_sets
-from dnadiff.errors import InputError, InterruptedRun
+from dnadiff.errors import InputError, InterruptedRun, ResourceError
 from dnadiff.inference.draws import Shard
 from dnadiff.inference.scores import Predictions, score
 from dnadiff.run import RunFolder
@@ -109,9 +111,7 @@ def run(plan: Plan, *, jobs: int = 1) -> None:
     try:
         with logged(plan.out / "log.txt"), _terminated_like_interrupted():
             if jobs > 1:
-                threads = max(1, (os.cpu_count() or 1) // jobs)
-                with multiprocessing.get_context("spawn").Pool(jobs, partial(_start, threads)) as pool:
-                    pool.map(_work, [plan] * jobs, chunksize=1)
+                _work_together(plan, jobs)
             else:
                 _work(plan)
             text = write_table(plan.settings, plan.out, list(plan.sets), pictures=True)
@@ -150,16 +150,53 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(threads: int) -> None:
-    """What a worker process begins with."""
+def _work_together(plan: Plan, jobs: int) -> None:
+    """Let processes share the units; when one fails, or the user stops, all are killed: finished units are whole.
+
+    Raises:
+        Exception: what ended a process.
+        ResourceError: a process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    errors: SimpleQueue[Exception] = context.SimpleQueue()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    workers = [context.Process(target=_start, args=(threads, plan, errors)) for _ in range(jobs)]
+    try:
+        for worker in workers:
+            worker.start()
+        while running := [worker.sentinel for worker in workers if worker.is_alive()]:
+            if any(worker.exitcode for worker in workers):
+                break
+            wait(running)
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+    if not errors.empty():
+        raise errors.get()
+    if any(worker.exitcode for worker in workers):
+        raise ResourceError("a worker process was ended from outside, maybe for want of memory; use fewer --jobs")
+
+
+def _start(threads: int, plan: Plan, errors: SimpleQueue[Exception]) -> None:
+    """What a worker process does; Ctrl-C, which reaches every process of a terminal, is answered by the first alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("dnadiff").setLevel(logging.INFO)
     torch.set_num_threads(threads)
+    try:
+        with logged(plan.out / "log.txt"):
+            _work(plan)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # which is lost on the way to the other process
+        errors.put(error)
+        sys.exit(1)
 
 
 def _work(plan: Plan) -> None:
     """Run every unit of the shard that is not finished and that nobody else is at."""
-    began, n_run, last_table = time.monotonic(), 0, time.monotonic()
+    began, n_run = time.monotonic(), 0
+    next_table = began + TABLE_SECONDS
     total = sum(len(plan.units(name)) for name in plan.sets)
     for name, data in _opened(plan):
         log.info("%s: %s rows, classes %s", name, f"{len(data.examples):,}", ", ".join(data.classes[:6]))
@@ -173,9 +210,10 @@ def _work(plan: Plan) -> None:
             n_run += 1
             left = (time.monotonic() - began) / n_run * (total - n_run)
             log.info("%s: %s  (%d of %d, ETA %s)", unit, text, n_run, total, timedelta(seconds=round(left)))
-            if time.monotonic() - last_table > TABLE_SECONDS:
+            if (now := time.monotonic()) > next_table:
                 write_table(plan.settings, plan.out, list(plan.sets), pictures=False)
-                last_table = time.monotonic()
+                took = time.monotonic() - now
+                next_table = now + max(TABLE_SECONDS, 20 * took)
 
 
 def _opened(plan: Plan) -> Iterator[tuple[str, OpenedSet]]:
@@ -205,7 +243,7 @@ def run_unit(plan: Plan, unit: Unit, data: OpenedSet) -> str:
 
     began = time.monotonic()
     settings, fold = plan.settings, data.fold(plan.settings, unit.fold, unit.seed)
-    task = Task(settings, data, fold, unit.seed)
+    task = Task(settings, data.hiding(fold.test), fold, unit.seed)
     outcome = methods.run(unit.method, task)
     label, learnt = data.examples.label[fold.test], np.concatenate([fold.train, fold.valid])
     probabilities = units.rounded(outcome.probabilities)

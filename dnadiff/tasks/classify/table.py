@@ -73,8 +73,16 @@ def as_markdown(settings: ClassifyConfig, rows: Sequence[Row]) -> str:
     notes = [
         "",
         f"Protocol: {settings.protocol.kind}. Intervals are 95 %, over groups of related test rows and, where there is "
-        "more than one, over seeds; max - min is over units.",
+        "more than one, over seeds; max - min is over units, and for papers what they print after ±.",
     ]
+    for row in rows:
+        value, low, high = row.figures["mcc"].mean
+        if row.model == NAMES["permuted"] and row.n_done > 1 and not low <= 0 <= high:  # one may be anything
+            notes += [
+                "",
+                f"{_cell(row.set_name)}: the MCC of the control, {value:.3f}, is not at chance, as happens to one "
+                "in twenty without a cause. If other seeds agree, scores of this set are not of classes alone.",
+            ]
     if settings.assumptions:
         notes += ["", "Assumed:", "", *(f"- {text}" for text in settings.assumptions)]
     return "\n".join([*lines, *notes, ""])

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from dnadiff.inference import scores
+from dnadiff.inference.draws import Shard
 from dnadiff.tasks.classify import table
+from dnadiff.tasks.classify.run import Plan
 from dnadiff.tasks.classify.settings import resolve
 
 SMALL = [
     "model.width=8", "model.n_layers=1", "model.n_states=2", "train.epochs=1", "train.batch_size=8", "optim.lr=0.02",
     "permutations=1", "kmer=2",
 ]  # fmt: skip
+ALL = Shard(1, 1)
+QUICK = {"method": "probe", "baselines": ("majority", "kmers"), "kmer": 1}
 
 
 def sequences(n: int, *, seed: int) -> list[tuple[str, str]]:
@@ -53,3 +57,24 @@ def strict():
 @pytest.fixture(scope="session")
 def paper():
     return resolve("classify/paper", [*SMALL, "seeds=2"], {})
+
+
+@pytest.fixture(scope="session")
+def quick(strict):
+    """No training: six units in a moment."""
+    return strict.model_copy(update=QUICK)
+
+
+@pytest.fixture(scope="session")
+def quick_paper(paper):
+    return paper.model_copy(update=QUICK)
+
+
+@pytest.fixture(scope="session")
+def plan():
+    """What a command on one set asks for."""
+
+    def make(settings, path, out, *, shard=ALL, **changed):
+        return Plan(settings.model_copy(update=changed), {path.name.split(".")[0]: path}, False, out, shard)
+
+    return make

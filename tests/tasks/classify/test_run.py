@@ -1,13 +1,8 @@
-"""The verb: what it writes, that nothing is done twice however it is killed, and what it says of bad input."""
+"""The verb: what it writes, and what it says of bad input."""
 
-import contextlib
 import csv
-import io
 import json
-import multiprocessing
-import os
 import re
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,19 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnadiff import cli, files
-from dnadiff.errors import InputError, InterruptedRun
+from dnadiff import cli
+from dnadiff.errors import InputError
 from dnadiff.inference.draws import Shard
+from dnadiff.inference.estimate import Interval
+from dnadiff.inference.scores import Figure
 from dnadiff.tasks.classify import methods, run, units
+from dnadiff.tasks.classify.opened import HIDDEN
 from dnadiff.tasks.classify.pictures import draw
-from dnadiff.tasks.classify.task import Outcome
-
-ALL = Shard(1, 1)
-QUICK = {"method": "probe", "baselines": ("majority", "kmers"), "kmer": 1}
-
-
-def plan(settings, path, out, *, shard=ALL, **changed):
-    return run.Plan(settings.model_copy(update=changed), {path.name.split(".")[0]: path}, False, out, shard)
+from dnadiff.tasks.classify.table import Row, as_markdown
 
 
 def table(out) -> dict[str, dict[str, str]]:
@@ -35,12 +26,8 @@ def table(out) -> dict[str, dict[str, str]]:
         return {row["model"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
-def without_minutes(text: str) -> str:
-    return re.sub(r"\| [\d.]+ \|\n", "|\n", text)
-
-
 @pytest.fixture(scope="module")
-def finished(strict, tiny, tmp_path_factory):
+def finished(plan, strict, tiny, tmp_path_factory):
     """All methods on two folds."""
     out = tmp_path_factory.mktemp("out") / "run"
     run.run(plan(strict, tiny, out))
@@ -97,8 +84,6 @@ def test_the_model_of_a_unit_repeats_its_predictions(finished):
     assert model.classes_.tolist() == ["poor", "rich"]
     with (unit / "predictions.tsv").open() as file:
         expected = {row["row"]: float(row["p(rich)"]) for row in csv.DictReader(file, delimiter="\t")}
-    lines = dict.fromkeys((), (finished / "../x").parent)
-    del lines
     sources = json.loads((finished / "manifest.json").read_text())["sets"]["tiny"]
     names = list(expected)[:5]
     texts = []
@@ -109,7 +94,9 @@ def test_the_model_of_a_unit_repeats_its_predictions(finished):
     assert found.tolist() == pytest.approx([expected[name] for name in names], abs=2e-6)
 
 
-def test_the_same_command_again_runs_nothing_and_gives_the_same_table(finished, strict, tiny, monkeypatch, capsys):
+def test_the_same_command_again_runs_nothing_and_gives_the_same_table(
+    finished, plan, strict, tiny, monkeypatch, capsys
+):
     run.run(plan(strict, tiny, finished))  # with as many draws as the next time
     before = (finished / "table.md").read_text()
     capsys.readouterr()
@@ -117,6 +104,35 @@ def test_the_same_command_again_runs_nothing_and_gives_the_same_table(finished, 
     run.run(plan(strict, tiny, finished))
     assert (finished / "table.md").read_text() == before
     assert before in capsys.readouterr().out
+
+
+def test_a_control_that_is_not_at_chance_is_told(strict):
+    said = "tiny: the MCC of the control, 0.900, is not at chance"
+    good = Figure(Interval(0.9, 0.8, 1.0), 0.0)
+    scores = dict.fromkeys(("accuracy", "mcc", "auroc", "auprc"), good)
+    row = Row("tiny", "control: permuted labels", scores, 3, 3, 20, "60 of 60 rows", 0.1)
+    assert said in as_markdown(strict, [row])
+    at_chance = scores | {"mcc": Figure(Interval(0.1, -0.1, 0.3), 0.0)}
+    for other in (row._replace(model="small CNN"), row._replace(n_done=1), row._replace(figures=at_chance)):
+        assert said.partition(",")[0] not in as_markdown(strict, [other])
+
+
+def test_methods_do_not_see_the_classes_that_they_are_tested_on(plan, quick, quick_paper, tiny, tmp_path, monkeypatch):
+    seen = []
+
+    def spy(method, task):
+        seen.append(task)
+        return original(method, task)
+
+    original = methods.run
+    monkeypatch.setattr(methods, "run", spy)
+    for settings in (quick, quick_paper):
+        run.run(plan(settings, tiny, tmp_path / settings.protocol.kind))
+    assert len(seen) == 12
+    for task in seen:
+        label = task.data.examples.label
+        assert set(label[task.fold.test]) == {HIDDEN}
+        assert set(label[np.concatenate([task.fold.train, task.fold.valid])]) == {0, 1}
 
 
 def test_more_than_two_classes_have_a_curve_each(finished, strict, tmp_path):
@@ -128,7 +144,7 @@ def test_more_than_two_classes_have_a_curve_each(finished, strict, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"confusion.png", "roc.png"}
 
 
-def test_other_settings_or_other_rows_in_the_folder_are_refused(finished, strict, tiny, tmp_path):
+def test_other_settings_or_other_rows_in_the_folder_are_refused(finished, plan, strict, tiny, tmp_path):
     with pytest.raises(InputError, match=r"holds a run with other settings \(scale was 1\.0, is 0\.5\)"):
         run.run(plan(strict, tiny, finished, scale=0.5))
     other = tmp_path / "tiny"
@@ -140,120 +156,15 @@ def test_other_settings_or_other_rows_in_the_folder_are_refused(finished, strict
         run.run(plan(strict, other, finished))
 
 
-def in_child(work, n_flushes: int) -> int:
-    """Status of a child process that works and is killed when it flushes for the n-th time."""
-    child = os.fork()
-    if child:
-        return os.waitpid(child, 0)[1]
-    flush, left = files.flush, iter(range(n_flushes))
-
-    def flush_or_die(path):
-        if next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-        flush(path)
-
-    files.flush = flush_or_die
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            work()
-    except BaseException:
-        os._exit(1)
-    os._exit(0)
-
-
-def test_killed_at_any_write_it_goes_on_and_ends_with_the_same_table(strict, tiny, tmp_path, monkeypatch):
-    reference = tmp_path / "reference"
-    run.run(plan(strict, tiny, reference, **QUICK))
-    out, log = tmp_path / "killed", tmp_path / "units.txt"
-    original = methods.run
-
-    def counted(method, task):
-        with log.open("a") as file:
-            file.write(f"{method} {task.fold.test[:3].tolist()}\n")
-        return original(method, task)
-
-    monkeypatch.setattr(methods, "run", counted)
-    n_kills, status = 0, 1
-    for n_flushes in range(2, 60, 2):
-        status = in_child(lambda: run.run(plan(strict, tiny, out, **QUICK)), n_flushes)
-        if not os.WIFSIGNALED(status):
-            break
-        n_kills += 1
-    assert os.WEXITSTATUS(status) == 0
-    assert n_kills >= 5
-    texts = [without_minutes((folder / "table.md").read_text()) for folder in (reference, out)]
-    assert texts[0] == texts[1]
-    started = log.read_text().splitlines()
-    assert len(set(started)) == 6
-    assert len(started) <= 6 + n_kills  # a killed unit starts anew, a finished one never
-    assert not list(out.rglob(".unfinished-*-fold-*"))
-
-
-def test_ctrl_c_keeps_what_is_finished(strict, tiny, tmp_path, monkeypatch):
-    n_run = []
-
-    def interrupted(method, task):
-        n_run.append(method)
-        if len(n_run) == 3:
-            raise KeyboardInterrupt
-        return Outcome(original("majority", task).probabilities)
-
-    original = methods.run
-    monkeypatch.setattr(methods, "run", interrupted)
-    with pytest.raises(InterruptedRun, match="the same command goes on with what is not finished"):
-        run.run(plan(strict, tiny, tmp_path / "run", **QUICK))
-    assert len(list((tmp_path / "run").rglob("result.json"))) == 2
-
-
-def test_shards_meet_in_one_folder(strict, tiny, tmp_path):
-    reference, out = tmp_path / "reference", tmp_path / "shards"
-    run.run(plan(strict, tiny, reference, **QUICK))
-    for number in (2, 1):
-        run.run(plan(strict, tiny, out, shard=Shard(number, 2), **QUICK))
-    texts = [without_minutes((folder / "table.md").read_text()) for folder in (reference, out)]
-    assert texts[0] == texts[1]
-
-
-def test_jobs_share_the_units(strict, tiny, tmp_path, monkeypatch):
-    reference, out = tmp_path / "reference", tmp_path / "jobs"
-    run.run(plan(strict, tiny, reference, **QUICK))
-    forked = multiprocessing.get_context("fork")  # which need not import everything again
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: forked)
-    run.run(plan(strict, tiny, out, **QUICK), jobs=2)
-    texts = [without_minutes((folder / "table.md").read_text()) for folder in (reference, out)]
-    assert texts[0] == texts[1]
-    run.run(plan(strict, tiny, out, **QUICK), jobs=2)
-
-
-def test_a_unit_that_another_process_holds_is_left_to_it(strict, tiny, tmp_path):
-    out = tmp_path / "run"
-    unit = units.planned(strict.model_copy(update=QUICK), "tiny")[0]
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with units.held(out, unit) as is_ours:
-            os.write(write_end, b"1" if is_ours else b"0")
-            signal.pause()
-    is_childs = os.read(read_end, 1) == b"1"
-    with units.held(out, unit) as is_ours:
-        both = is_ours
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert is_childs
-    assert not both
-    with units.held(out, unit) as is_ours:
-        assert is_ours
-
-
-def test_the_papers_protocol_keeps_the_official_test_rows_and_tells_related_ones(paper, tiny, tmp_path):
+def test_the_papers_protocol_keeps_the_official_test_rows_and_tells_related_ones(plan, quick_paper, tiny, tmp_path):
     leaky = tmp_path / "leaky"
     leaky.mkdir()
     train = (tiny / "train.csv").read_text()
     (leaky / "train.csv").write_text(train)
     (leaky / "test.csv").write_text((tiny / "test.csv").read_text() + "\n".join(train.splitlines()[1:6]) + "\n")
     out = tmp_path / "run"
-    run.run(plan(paper, leaky, out, **QUICK))
-    results = [units.read(out, unit) for unit in units.planned(paper.model_copy(update=QUICK), "leaky")]
+    run.run(plan(quick_paper, leaky, out))
+    results = [units.read(out, unit) for unit in units.planned(quick_paper, "leaky")]
     assert all(len(result.names) == 25 for result in results)
     assert all(name.startswith("test.csv:") for result in results for name in result.names)
     assert {(result.unit.fold, result.unit.seed) for result in results} == {(1, 1), (1, 2)}
@@ -261,15 +172,15 @@ def test_the_papers_protocol_keeps_the_official_test_rows_and_tells_related_ones
     assert table(out)["on unrelated test rows"]["test_rows"] == "20"
 
 
-def test_papers_figures_stand_beside_ours(strict, tiny, tmp_path):
+def test_papers_figures_stand_beside_ours(plan, quick, tiny, tmp_path):
     named = tmp_path / "human_nontata_promoters"
     named.symlink_to(tiny)
     out = tmp_path / "run"
-    run.run(plan(strict, named, out, **QUICK))
+    run.run(plan(quick, named, out))
     lines = (out / "table.md").read_text().splitlines()
     ours = next(line for line in lines if "paper: MDLM 467K" in line)
     assert ours.startswith("| human_nontata_promoters | paper: MDLM 467K | 0.940 | 0.007 |")
-    assert sum("paper: " in line for line in lines) == 10
+    assert sum("paper: " in line for line in lines) == 11
 
 
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
@@ -317,15 +228,15 @@ def test_bad_input_is_one_line(words, message, tiny, tmp_path, capsys, monkeypat
     assert message.replace("SET", str(tiny)) in error[-1]
 
 
-def test_sets_of_a_folder_that_cannot_be_read_are_passed_over(strict, tiny, tmp_path, caplog):
+def test_sets_of_a_folder_that_cannot_be_read_are_passed_over(quick, tiny, tmp_path, caplog):
     (tmp_path / "sets" / "lists" / "train").mkdir(parents=True)
     for label in "ab":
         text = "id,region,start,end,strand\n0,chr1,0,9,+\n"
         (tmp_path / "sets" / "lists" / "train" / f"{label}.csv").write_text(text)
     (tmp_path / "sets" / "tiny").symlink_to(tiny)
-    sets, whole = run.find("genomic_benchmarks", str(tmp_path / "sets"), strict)
+    sets, whole = run.find("genomic_benchmarks", str(tmp_path / "sets"), quick)
     assert (list(sets), whole) == (["lists", "tiny"], True)
     out = tmp_path / "run"
-    run.run(run.Plan(strict.model_copy(update=QUICK), sets, whole, out, ALL))
+    run.run(run.Plan(quick, sets, whole, out, Shard(1, 1)))
     assert "lists places; give their genome with --ref" in caplog.text
     assert {row["set"] for row in table(out).values()} == {"tiny"}
