@@ -100,6 +100,7 @@ def fit_classes(
     *,
     optim: OptimSettings,
     train: TrainSettings,
+    rate_steps: int | None = None,
 ) -> Best:
     """Train until `train.max_steps`; the model ends with the weights that scored best.
 
@@ -107,6 +108,7 @@ def fit_classes(
         model: from a batch to (batch, classes) logits.
         steps: what to learn from.
         score: of the model as it is, in evaluation mode, on validation rows; higher is better.
+        rate_steps: over which the learning rate takes its course; None: those of the training.
 
     Raises:
         DivergedError: the loss is no longer a number.
@@ -121,9 +123,10 @@ def fit_classes(
     ema = moving_average(optim)
     keep = KeepBest(score, train, ema)
     loader = StepLoader(steps, start=0, stop=train.max_steps, workers=train.workers)
+    course = train.model_copy(update={"max_steps": rate_steps or train.max_steps})
     with quiet(), stop_on_signal(keep):
         trainer = make_trainer(train, [*([ema] if ema else []), keep], enable_checkpointing=False)
-        trainer.fit(LitSteps(model, loss, optim, train), loader)
+        trainer.fit(LitSteps(model, loss, optim, course), loader)
     model.load_state_dict(keep.weights)
     model.eval()
     return keep.best

@@ -14,7 +14,7 @@ from dnadiff.errors import DivergedError, InterruptedRun
 from dnadiff.models import Caduceus
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
 from dnadiff.training.classify import LabelledSteps, fit_classes
-from dnadiff.training.settings import ConstantRate, OptimSettings, TrainSettings
+from dnadiff.training.settings import ConstantRate, CosineRate, OptimSettings, TrainSettings
 from dnadiff.vocab import DNA
 
 N_ROWS = 24
@@ -110,6 +110,19 @@ def test_it_learns_what_can_be_learnt():
             return float((classifier(batch).argmax(1) == batch.label).float().mean())
 
     assert fit(classifier, score, lr=3e-2, max_steps=24, validate_every=8).score > 0.9
+
+
+def test_the_rate_can_take_its_course_over_more_steps_than_are_run():
+    def after_four(**changed) -> dict[str, torch.Tensor]:
+        classifier, scores = model(), iter([1.0, 0.0])
+        settings = SETTINGS.model_copy(update={"validate_every": 4, "max_steps": changed.pop("max_steps", 4)})
+        optim = OptimSettings(lr=1e-2, rate=CosineRate())
+        fit_classes(classifier, steps(), lambda: next(scores), optim=optim, train=settings, **changed)
+        return weights(classifier)
+
+    longer, stretched, short = after_four(max_steps=8), after_four(rate_steps=8), after_four()
+    assert all(torch.equal(tensor, longer[name]) for name, tensor in stretched.items())
+    assert any(not torch.equal(tensor, longer[name]) for name, tensor in short.items())
 
 
 def test_the_last_step_is_validated():

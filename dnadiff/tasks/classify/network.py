@@ -84,9 +84,15 @@ def fit(
         return float((found.argmax(1) == label).mean())
 
     steps = LabelledSteps(examples, fold.train, layout, seed=seed, batch_size=size, both_strands=both_strands)
-    best = fit_classes(model, steps, score, optim=optim, train=train)
+    rate_steps = round(n_steps * _stretch(fold, len(examples))) if how.rate_over == "set" else None
+    best = fit_classes(model, steps, score, optim=optim, train=train, rate_steps=rate_steps)
     n = sum(parameter.numel() for parameter in model.parameters())
     return {"parameters": n, "steps": n_steps, "best_step": best.step, "valid_accuracy": best.score}
+
+
+def _stretch(fold: Fold, n_rows: int) -> float:
+    """Rows of the set by those that are learnt from where all are used."""
+    return n_rows / (n_rows - len(fold.test)) * (1 + len(fold.valid) / len(fold.train))
 
 
 def predict(model: nn.Module, examples: Examples, rows: Ints, layout: Layout, batch_size: int) -> np.ndarray:

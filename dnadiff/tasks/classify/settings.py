@@ -55,6 +55,8 @@ class FineTune(Settings):
     """Rows per optimiser step."""
     micro_batch: int | None = Field(None, ge=1)
     """Rows that a device holds at once; null: all of a step."""
+    rate_over: Literal["run", "set"] = "run"
+    """Over which steps the learning rate takes its course: those of the run, or as many as all rows of the set make."""
     reverse_complement: bool = True
     """Draw the strand of each row at random, for networks that are not strand-symmetric."""
     patience: int | None = Field(None, ge=1)
@@ -142,7 +144,7 @@ class ClassifyConfig(Settings):
         return None
 
 
-def resolve(preset: str, words: Sequence[str], flags: Mapping[str, Any]) -> ClassifyConfig:
+def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[str, Any]) -> ClassifyConfig:
     """Settings from a preset, flags and words, with what they imply.
 
     `--init` brings its model's architecture; a rate or length among the words wins over the published ones.
