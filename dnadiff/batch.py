@@ -36,7 +36,7 @@ class Batch:
         return self._map(lambda tensor: tensor[start:stop])
 
     def where(self, chosen: Tensor) -> Batch:
-        """The rows that are chosen, (batch,) bool."""
+        """The rows that are chosen, (batch,) bool, or those with some numbers, (n,) int64."""
         return self._map(lambda tensor: tensor[chosen])
 
     def to(self, device: torch.device | str) -> Batch:

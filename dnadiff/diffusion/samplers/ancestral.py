@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -19,6 +19,19 @@ from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
 from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, put
 from dnadiff.vocab import Vocab
+
+
+class Moment(NamedTuple):
+    """One step of the grid.
+
+    Attributes:
+        hide_before, hide_after: chance that a position is hidden.
+        reveal: (1,) or (n_letters,) float64, chance of a hidden letter to be revealed.
+    """
+
+    hide_before: float
+    hide_after: float
+    reveal: Tensor
 
 
 class Ancestral(OnGrid):
@@ -32,23 +45,29 @@ class Ancestral(OnGrid):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+        for moment in self.moments(schedule):
+            state = self.step(denoiser, state, moment, vocab, uniforms)
+            yield state
+
+    def moments(self, schedule: NoiseSchedule) -> Iterator[Moment]:
+        """The steps of the grid."""
         alpha = schedule.alpha(self.times()).detach().view(self.steps + 1, -1)  # (steps + 1, 1), or n_letters columns
         alpha[-1] = 1.0  # a schedule that hides a little at t = 0 still ends with everything revealed
         for before, after in pairwise(alpha):
             reveal = ((after - before) / (1.0 - before)).nan_to_num(1.0)  # of letters that are no longer hidden at all
-            state = self._step(denoiser, state, float(1.0 - before.mean()), reveal, vocab, uniforms)
-            yield state
+            yield Moment(float(1.0 - before.mean()), float(1.0 - after.mean()), reveal)
 
-    def _step(
-        self, denoiser: PosteriorDenoiser, state: Batch, time: float, reveal: Tensor, vocab: Vocab, uniforms: Uniforms
+    def step(
+        self, denoiser: PosteriorDenoiser, state: Batch, moment: Moment, vocab: Vocab, uniforms: Uniforms
     ) -> Batch:
-        """One step; `reveal`: (1,) or (n_letters,) float64, chance of a hidden letter to be revealed."""
+        """The state after one step."""
+        reveal = moment.reveal
         most, reveal = float(reveal.max()), reveal.to(state.tokens.device)
         late, which = uniforms(2, state.tokens.shape[1]).unbind(1)  # each (batch, length)
         asked = (state.tokens == vocab.mask) & (late < most)
         if not asked.any():
             return state
-        log_probs = self.ask(denoiser, state, asked, time)  # (n, n_letters)
+        log_probs = self.ask(denoiser, state, asked, moment.hide_before)  # (n, n_letters)
         chance = most - (log_probs.exp() * (most - reveal)).sum(-1)  # `most` to the last bit where letters are alike
         revealed = late[asked] < chance
         drawn = draw_letters((log_probs + reveal.log())[revealed], which[asked][revealed], vocab)
