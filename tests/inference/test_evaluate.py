@@ -185,7 +185,7 @@ def test_an_autoregressive_model_is_measured_exactly_and_knows_nothing_of_steps_
     assert training_loss(exact).meaning is Meaning.EXACT
     with pytest.raises(InputError, match=r"evaluate.T: AR has no bound in discrete time; leave T out"):
         in_steps(exact, 10)
-    with pytest.raises(InputError, match=r"evaluate.estimator: AR has no bound that one would estimate; leave it out"):
+    with pytest.raises(InputError, match=r"evaluate.estimator: AR here has no masks that one would draw; leave it out"):
         likelihood(exact, Pairs())
     with pytest.raises(InputError, match="AR gives a NextToken, which knows no hidden letters given all others"):
         posterior(exact)
@@ -194,8 +194,7 @@ def test_an_autoregressive_model_is_measured_exactly_and_knows_nothing_of_steps_
 @pytest.mark.parametrize("objective", get_args(get_args(Objective)[0]), ids=lambda objective: objective.__name__)
 def test_every_objective_is_measured_and_on_both_strands_alike(objective):
     schedule = {"schedule": Learned()} if objective is GenMD4 else {}
-    backbone = Mamba(width=8, n_layers=1, n_states=2) if objective is AR else Caduceus(width=8, n_layers=1, n_states=2)
-    model = model_of(backbone, objective=objective(), **schedule)
+    model = model_of(Mamba(width=8, n_layers=1, n_states=2), objective=objective(), **schedule)
     tokens = torch.from_numpy(letters(5).astype(np.int64))
     tokens[1, 4], tokens[2, 6:], tokens[3] = DNA.unknown, DNA.pad, DNA.unknown
     batch, measure = Batch(tokens, valid=tokens != DNA.pad), likelihood(model)
@@ -207,6 +206,12 @@ def test_every_objective_is_measured_and_on_both_strands_alike(objective):
     both = both_strands(measure, model)
     forward, backward = both.draw(batch, given), both.draw(opposite_strand(batch, DNA), mirrored)
     assert torch.allclose(forward, backward, rtol=1e-5)
+
+
+def test_one_strand_is_enough_for_an_equivariant_network():
+    equivariant = model_of(Caduceus(width=8, n_layers=1, n_states=2))
+    measure = likelihood(equivariant)
+    assert both_strands(measure, equivariant) is measure
 
 
 def test_letters_without_an_opposite_strand_are_refused(model):
