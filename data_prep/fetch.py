@@ -30,27 +30,37 @@ class CutError(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(url: str, to: Path, *, md5: str, licence: str | None, first_wait_s: float = 1.0) -> None:
+def fetch(
+    url: str,
+    to: Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    licence: str | None,
+    first_wait_s: float = 1.0,
+) -> None:
     """Get `url` as the file `to`; what a former run began is continued, what it finished is only verified.
 
     Args:
         url: http or https address.
         to: the finished file; its folder is made.
-        md5: hex digest that it must have; anything else never gets the name `to`.
+        md5, sha256: hex digest that it must have, either of them; anything else never gets the name `to`. Where none is
+            published, a file that is there already must have the one that was recorded when it came.
         licence: one line for the record; None where the caller records many files in one.
         first_wait_s: pause before the second try, in seconds; it doubles with each further one.
 
     Raises:
         FetchError: refused, cut too often, a web page instead of the file, wrong checksum, or no room on the disk.
     """
+    expected = ("md5", md5) if md5 else ("sha256", sha256 or _recorded(to))
     if to.exists():
-        _verify(to, md5, mend="remove it and run again")
+        _verify(to, *expected, mend="remove it and run again")
     else:
         to.parent.mkdir(parents=True, exist_ok=True)
         part = to.with_name(f"{to.name}.part")
         _complete(url, part, first_wait_s)
         try:
-            _verify(part, md5, mend="what came is removed; run again, or ask whoever keeps the address")
+            _verify(part, *expected, mend="what came is removed; run again, or ask whoever keeps the address")
         except FetchError:
             part.unlink()
             raise
@@ -96,10 +106,15 @@ def digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def _verify(path: Path, md5: str, *, mend: str) -> None:
-    found = digest(path, "md5")
-    if found != md5:
-        raise FetchError(f"{path}: its md5 is {found}, not {md5}; {mend}")
+def _recorded(path: Path) -> str | None:
+    """The sha256 that `write_record` noted of a file that is there."""
+    record = path.with_name(f"{path.name}.json")
+    return str(json.loads(record.read_text())["sha256"]) if path.exists() and record.exists() else None
+
+
+def _verify(path: Path, algorithm: str, expected: str | None, *, mend: str) -> None:
+    if expected is not None and (found := digest(path, algorithm)) != expected:
+        raise FetchError(f"{path}: its {algorithm} is {found}, not {expected}; {mend}")
 
 
 def _complete(url: str, part: Path, wait_s: float) -> None:

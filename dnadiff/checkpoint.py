@@ -44,6 +44,7 @@ def write(
     *,
     about: Mapping[str, Any],
     training: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] = {},
 ) -> None:
     """Write a checkpoint folder, all or nothing.
 
@@ -51,6 +52,7 @@ def write(
         tensors: state dicts by file name; weights.safetensors is what `load` reads.
         about: facts for the manifest, such as the step and the fingerprint of the data.
         training: what a resumed run needs beyond weights; primitives and tensors only.
+        files: more text files by name, such as a tokenizer's.
 
     Raises:
         ResourceError: the folder cannot be written, or the disk is full.
@@ -59,6 +61,8 @@ def write(
         temporary.mkdir()
         (temporary / "config.yaml").write_text(settings.to_yaml(config))
         (temporary / "vocab.json").write_text(json.dumps(asdict(vocab)))
+        for name, text in files.items():
+            (temporary / name).write_text(text, encoding="utf-8")
         for name, state in tensors.items():
             save_file(_without_aliases(state), temporary / name)
             (temporary / name).chmod(0o644)  # safetensors leaves it to its owner alone

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import Literal, Self
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -17,6 +18,7 @@ from dnadiff.cache import cache_folder
 from dnadiff.config import Settings
 from dnadiff.data.bed import SPLITS, Intervals, read_bed
 from dnadiff.data.fasta import Genome
+from dnadiff.data.inputs import absolute
 from dnadiff.data.row_labels import RowLabels, read_labels
 from dnadiff.data.splits import (
     Auto,
@@ -79,7 +81,19 @@ class GenomeData(Settings):
             raise ValueError("data.label names a column of a BED file; give one in data.windows or data.regions")
         if isinstance(self.split, ByColumn) and not (self.windows or self.regions):
             raise ValueError("data.split.kind=column needs a BED file in data.windows or data.regions")
+        if self.jitter >= self.length:
+            raise ValueError(f"data.jitter ({self.jitter}) must be below data.length ({self.length}); lower it")
         return self
+
+    def with_absolute_paths(self) -> Self:
+        """The same files under names that hold in any folder."""
+        files = {name: absolute(getattr(self, name)) for name in ("ref", "windows", "regions")}
+        return self.model_copy(update=files)
+
+    @property
+    def name(self) -> str | None:
+        """What a run on these data is called; None: after its preset."""
+        return None if self.ref is None else Path(self.ref).name.split(".")[0]
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,18 @@ class GenomeSplits:
     fingerprint: str
     labels: tuple[str, ...] = ()
     vocab: Vocab = DNA
+    letter: ClassVar[str] = "base"
+    knobs: ClassVar[str] = "data.split, data.length or data.max_n"
+
+    @property
+    def source(self) -> Path:
+        """Where the data come from."""
+        return self.genome.path
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What a model needs beside its vocabulary, to read and write such data: nothing."""
+        return {}
 
     def sets(self) -> dict[str, WindowSet]:
         """The three sets by name."""

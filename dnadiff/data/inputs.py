@@ -42,6 +42,11 @@ def find_file(path: str | Path) -> Path:
         raise InputError(f"{path}: cannot be read ({reason}); check the path") from None
 
 
+def absolute(path: str | None) -> str | None:
+    """An absolute path; what looks like a URL is left for the reader to refuse."""
+    return path if path is None or "://" in path else str(Path(path).expanduser().absolute())
+
+
 def is_gzip(path: Path) -> bool:
     """Whether a file is compressed with gzip or bgzip, told by its first bytes."""
     with path.open("rb") as handle:

@@ -61,9 +61,14 @@ def fill(
     *,
     seed: int,
     shard: Shard = ALL,
+    tells_padding: bool = True,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Draw what is missing of a shard; arguments as for `evaluate`."""
+    """Draw what is missing of a shard; arguments as for `evaluate`.
+
+    Args:
+        tells_padding: whether the network passes over padding; False where it was trained to read it, as on text.
+    """
     with borrowed(model, device := best_device()):
         for sweep in range(len(draws.done)):
             times = spread_times(numpy_generator(seed, Stream.EVALUATE, sweep), len(draws.n_scored))
@@ -71,7 +76,7 @@ def fill(
                 rows = draws.rows(number)
                 tokens = torch.from_numpy(read(rows).astype(np.int64))
                 valid = tokens != model.vocab.pad
-                batch = Batch(tokens, valid=None if valid.all() else valid).to(device)
+                batch = Batch(tokens, valid=None if valid.all() or not tells_padding else valid).to(device)
                 uniforms = _uniforms(seed, sweep, rows, (measure.n_uniforms, tokens.shape[1]))
                 noise = Noise(torch.from_numpy(times[rows]), torch.from_numpy(uniforms)).to(device)
                 n_scored = model.vocab.is_letter(tokens).sum(1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from dnadiff.data.genome import GenomeSplits
+from dnadiff.data.genome import GenomeData, GenomeSplits
 from dnadiff.data.markov import MarkovModel, fit
 from dnadiff.data.toy import toy_bounds
 from dnadiff.data.window_set import WindowSet
+from dnadiff.inference.estimate import Estimate, Interval, Meaning
 from dnadiff.tasks.settings import TrainConfig
 
 MAX_BASES = 400_000_000  # counted, in stretches spread over the genome; all of a human genome would lower order 11 more
@@ -19,7 +21,8 @@ STRETCH_BP = 1_000_000
 Region = tuple[str, int, int]  # contig, start, end
 
 
-class Baselines(NamedTuple):
+@dataclass(frozen=True)
+class Baselines:
     """Bits per base on the split that is scored.
 
     Attributes:
@@ -31,15 +34,47 @@ class Baselines(NamedTuple):
     markov: tuple[float, ...]
     chosen_order: int
     source: tuple[float, float] | None
+    letter: ClassVar[str] = "base"
+    rows: ClassVar[str] = "windows"
 
     def lines(self) -> dict[str, float]:
         """Named levels for a picture."""
         orders = {0, 2, self.chosen_order} & set(range(len(self.markov)))
         return {"uniform": 2.0, **{f"Markov order {order}": self.markov[order] for order in sorted(orders)}}
 
+    def more(self, result: Estimate) -> dict[str, Interval]:
+        """None."""
+        return {}
+
+    def as_numbers(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return asdict(self)
+
+    def verdict(self, result: Estimate) -> str:
+        """How good a figure is, and whether it can be true; levels alone where it is no likelihood."""
+        best = f"order {self.chosen_order}, chosen on validation: {self.markov[self.chosen_order]:.3f}"
+        listed = f"Markov chains, bits per base by order: {' '.join(f'{level:.3f}' for level in self.markov)} ({best})"
+        if result.meaning in (Meaning.PSEUDO, Meaning.LOSS):
+            return f"{listed}; these are likelihoods, which this figure cannot be compared with"
+        bits = result.bits_per_base
+        groups = {
+            "clearly below": [order for order, level in enumerate(self.markov) if bits.high < level],
+            "not told apart from": [order for order, level in enumerate(self.markov) if bits.low <= level <= bits.high],
+            "clearly above": [order for order, level in enumerate(self.markov) if level < bits.low],
+        }
+        against = "; ".join(f"{name} {_ranges(orders)}" for name, orders in groups.items() if orders)
+        text = f"{listed}\n{bits.value:.3f} bits per base, against these orders: {against}"
+        if self.source is None:
+            return text
+        lower, upper = self.source
+        if bits.high < lower:
+            return f"{text}; BELOW the entropy of the toy's source given its latents ({lower:.3f}): that is a leak"
+        return f"{text}; the toy's source has between {lower:.3f} and {upper:.3f}"
+
 
 def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
-    """Count and score the baselines."""
+    """Count and score the baselines of a genome."""
+    assert isinstance(settings.data, GenomeData)
     scored: WindowSet = getattr(data, settings.evaluate.split)
     model = markov_chain(settings, data)
     chosen = settings.evaluate.chosen(len(scored))
@@ -55,6 +90,13 @@ def markov_chain(settings: TrainConfig, data: GenomeSplits) -> MarkovModel:
     """Counted on the training split; its order and smoothing chosen on the validation split."""
     train, valid = (_pieces(data, _sample(windows.regions())) for windows in (data.train, data.valid))
     return fit(train, settings.markov_order).tune(valid)
+
+
+def _ranges(orders: list[int]) -> str:
+    """`0-5, 8`."""
+    starts = [order for order in orders if order - 1 not in orders]
+    ends = [order for order in orders if order + 1 not in orders]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def _sample(regions: Sequence[Region]) -> Sequence[Region]:

@@ -13,8 +13,7 @@ from typing import Any
 import typer
 
 from dnadiff import checkpoint
-from dnadiff.data.genome import GenomeSplits, open_data
-from dnadiff.data.window_set import WindowSet
+from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.estimators import Numbers
 from dnadiff.errors import InputError
 from dnadiff.files import sha256, write_text
@@ -25,10 +24,11 @@ from dnadiff.inference.measures import Measure, both_strands, in_steps, likeliho
 from dnadiff.model import DiffusionModel
 from dnadiff.models.kernels import use_kernels
 from dnadiff.run import RunFolder, find_checkpoint
-from dnadiff.tasks import baselines
-from dnadiff.tasks.figures import as_numbers, describe, learned, said, verdict
+from dnadiff.tasks.domains import measure as levels_of
+from dnadiff.tasks.figures import as_numbers, describe, learned, said
 from dnadiff.tasks.progress import progress_bar
-from dnadiff.tasks.settings import EvaluateSettings, TrainConfig, resolve
+from dnadiff.tasks.settings import EvaluateSettings, TrainConfig, require_same_vocab, resolve, tokenizer_of
+from dnadiff.training.steps import Rows
 
 log = logging.getLogger("dnadiff")
 
@@ -36,15 +36,16 @@ FREE = ("data.", "evaluate.", "kernels.", "train.seed=", "markov_order=")
 
 
 def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> TrainConfig:
-    """The settings of the run that a model comes from, changed by words and flags."""
-    preset = config_of(run)
-    if preset is None and not flags.get("data.ref"):
-        raise InputError(f"{run}: is not inside a run folder, so there are no data settings; give --ref")
+    """The settings of the run that a model comes from, its tokenizer too, changed by words and flags."""
+    preset, tokenizer = config_of(run), tokenizer_of(find_checkpoint(run))
+    given = "data.path" if tokenizer else "--ref"
+    if preset is None and not flags.get("data.ref") and not any(word.startswith("data.path=") for word in words):
+        raise InputError(f"{run}: is not inside a run folder, so there are no data settings; give {given}")
     fixed = [word for word in words if not word.startswith(FREE)]
     if fixed:
         free = ", ".join(f"{name}*" if name.endswith(".") else name.rstrip("=") for name in FREE)
         raise InputError(f"{fixed[0]}: a trained model is evaluated as it is; only these can be set: {free}")
-    return resolve(preset or "dna/tiny", words, flags)
+    return resolve(preset or ("text/demo" if tokenizer else "dna/tiny"), words, {**flags, **tokenizer})
 
 
 def config_of(run: Path) -> str | None:
@@ -69,6 +70,7 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     folder, how, seed = find_checkpoint(path), settings.evaluate, settings.train.seed
     data = open_data(settings.data, seed=seed)
     model, windows = checkpoint.load(folder), data.sets()[how.split]
+    require_same_vocab(model.vocab, data.vocab, where=folder)
     use_kernels(model, settings.kernels)
     measure = measure_of(model, how)
     draws = Draws.empty(n_sweeps(measure, how.sweeps), len(how.chosen(len(windows))), how.batch_size)
@@ -80,18 +82,18 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     if not draws.done.all():
         log.info("shard %d of %d is drawn; the last one prints the figures", *shard)
         return
-    result, levels = combine(draws, measure, seed=seed), baselines.measure(settings, data)
+    result, levels = combine(draws, measure, seed=seed), levels_of(settings, data)
     about = {
         "checkpoint": str(folder),
-        "genome": str(data.genome.path),
+        settings.data.kind: str(data.source),
         "seed": seed,
         "learned_schedule": learned(model),
     }
     text = json.dumps({**about, **as_numbers(result, levels, how)}, indent=2)
     if file is not None:
         write_text(file, text)
-    title = f"{folder}, split {how.split} of {data.genome.path}, {said(how)}"
-    typer.echo(text if out == "-" else f"{title}\n{describe(result)}\n{verdict(result, levels)}")
+    title = f"{folder}, split {how.split} of {data.source}, {said(how)}"
+    typer.echo(text if out == "-" else f"{title}\n{describe(result, levels)}\n{levels.verdict(result)}")
     if out != "-" and about["learned_schedule"]:
         typer.echo(f"learned schedule: {about['learned_schedule']}")
 
@@ -116,8 +118,8 @@ def measure_of(model: DiffusionModel, how: EvaluateSettings) -> Measure:
     return both_strands(measure, model) if how.strands == "both" else measure
 
 
-def score(model: DiffusionModel, windows: WindowSet, how: EvaluateSettings, *, seed: int) -> Estimate:
-    """A model on windows of a genome, with a progress bar on a terminal."""
+def score(model: DiffusionModel, windows: Rows, how: EvaluateSettings, *, seed: int) -> Estimate:
+    """A model on rows of its data, with a progress bar on a terminal."""
     measure = measure_of(model, how)
     draws = Draws.empty(n_sweeps(measure, how.sweeps), len(how.chosen(len(windows))), how.batch_size)
     _draw(draws, model, measure, windows, how, seed=seed)
@@ -128,7 +130,7 @@ def _draw(
     draws: Draws,
     model: DiffusionModel,
     measure: Measure,
-    windows: WindowSet,
+    windows: Rows,
     how: EvaluateSettings,
     *,
     seed: int,
@@ -146,7 +148,7 @@ def _draw(
 
         fill(
             draws, model, measure, lambda rows: windows.rows(chosen[rows], epoch=None),
-            seed=seed, shard=shard, progress=progress,
+            seed=seed, shard=shard, tells_padding=False, progress=progress,
         )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def _files(out: Path, count: int, claim: dict[str, Any]) -> dict[int, DrawsFile]
     return {number: DrawsFile(out.with_name(name), claim) for number, name in names.items()}
 
 
-def _claim(settings: TrainConfig, data: GenomeSplits, folder: Path) -> dict[str, Any]:
+def _claim(settings: TrainConfig, data: Splits, folder: Path) -> dict[str, Any]:
     """All that a draw depends on."""
     return {
         "model": sha256(folder / checkpoint.MANIFEST), "dnadiff": version("dnadiff"),

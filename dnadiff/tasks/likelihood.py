@@ -15,7 +15,7 @@ from dnadiff import checkpoint, config, dna
 from dnadiff.config import Settings
 from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
-from dnadiff.data.genome import open_data
+from dnadiff.data.genome import GenomeData, open_data
 from dnadiff.data.markov import MarkovModel
 from dnadiff.errors import InputError
 from dnadiff.files import write_text
@@ -25,6 +25,7 @@ from dnadiff.tasks.baselines import markov_chain
 from dnadiff.tasks.evaluate import config_of
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import TrainConfig
+from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")
 COLUMNS = ("sequence", "start", "end", "strand", "letters", "log_p_nats", "standard_error", "markov_nats")
@@ -65,7 +66,10 @@ def run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, o
         out: TSV to write; `-` or None for standard output.
     """
     folder = find_checkpoint(path)
-    model, chain = checkpoint.load(folder), _chain_of(path)
+    model = checkpoint.load(folder)
+    if model.vocab.digest() != DNA.digest():
+        raise InputError(f"{folder}: is no model of DNA; --fasta is for those, data.path=FILE scores text")
+    chain = _chain_of(path)
     found = list(places(fasta, bed))
     lines = []
     with progress_bar("scoring", len(found)) as advance:
@@ -113,6 +117,7 @@ def _chain_of(path: Path) -> MarkovModel | None:
         log.warning("%s: is not inside a run folder, so there is no Markov chain of its training data", path)
         return None
     settings = config.read(TrainConfig, Path(preset))
+    assert isinstance(settings.data, GenomeData)
     try:
         return markov_chain(settings, open_data(settings.data, seed=settings.train.seed))
     except InputError as error:

@@ -1,4 +1,4 @@
-"""`dnadiff sample`: sequences from a trained model as FASTA."""
+"""`dnadiff sample`: sequences from a trained model, DNA as FASTA, text as JSON lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from Bio.Seq import Seq
-from Bio.SeqIO import write as write_fasta
-from Bio.SeqRecord import SeqRecord
 
-from dnadiff import checkpoint, config, dna
+from dnadiff import checkpoint, config
 from dnadiff.errors import InputError
 from dnadiff.files import unfinished
 from dnadiff.inference.sample import sample
@@ -22,6 +19,7 @@ from dnadiff.run import find_checkpoint
 from dnadiff.tasks.evaluate import config_of
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
+from dnadiff.tasks.written import write
 
 log = logging.getLogger("dnadiff")
 
@@ -43,23 +41,23 @@ def run(settings: SampleSettings, path: Path, out: str) -> None:
     folder = find_checkpoint(path)
     model = checkpoint.load(folder)
     if out == "-":
-        write_fasta(as_records(draw(model, settings), model, settings, source=folder), sys.stdout, "fasta")
+        write(draw(model, settings), model, settings, source=folder, to=sys.stdout)
         return
     if Path(out).is_dir():
-        raise InputError(f"{out}: is a folder; name a FASTA file to write")
+        raise InputError(f"{out}: is a folder; name a file to write")
     with unfinished(Path(out)) as temporary:
         temporary.touch()  # a place that cannot be written is found out before anything is drawn
-        write_fasta(as_records(draw(model, settings), model, settings, source=folder), temporary, "fasta")
-    log.info("%s: %d sequences of %d bases", out, settings.n, settings.length)
+        write(draw(model, settings), model, settings, source=folder, to=temporary)
+    log.info("%s: %d sequences, each of length %d", out, settings.n, settings.length)
 
 
 def dry_run(settings: SampleSettings, path: Path) -> str:
     """What `run` would draw."""
-    return f"{find_checkpoint(path)}: {settings.n} sequences of {settings.length} bases, {settings.sampler!r}"
+    return f"{find_checkpoint(path)}: {settings.n} sequences, each of length {settings.length}, {settings.sampler!r}"
 
 
 def draw(model: DiffusionModel, settings: SampleSettings) -> np.ndarray:
-    """(n, length) uint8 tokens, with a progress bar on a terminal."""
+    """(n, length) tokens, with a progress bar on a terminal."""
     batches = -(-settings.n // settings.batch_size)
     steps = model.config.objective.sampler(settings.sampler).n_steps(settings.length)
     with progress_bar("sampling", batches * steps) as advance:
@@ -67,15 +65,3 @@ def draw(model: DiffusionModel, settings: SampleSettings) -> np.ndarray:
             model, settings.n, settings.length, settings.sampler,
             seed=settings.seed, batch_size=settings.batch_size, progress=advance,
         )  # fmt: skip
-
-
-def as_records(tokens: np.ndarray, model: DiffusionModel, settings: SampleSettings, *, source: Path) -> list[SeqRecord]:
-    """FASTA records whose headers say where they come from."""
-    used = model.config.objective.sampler(settings.sampler)
-    knobs = used.model_dump(exclude={"kind"}, exclude_none=True)
-    about = {"model": source.name, "sampler": used.kind, **knobs, "seed": settings.seed}
-    description = " ".join(f"{name}={value}" for name, value in about.items())
-    return [
-        SeqRecord(Seq(dna.decode(row)), id=f"sample_{number + 1}", description=description)
-        for number, row in enumerate(tokens)
-    ]

@@ -11,7 +11,9 @@ from pydantic import Field, model_validator
 
 from dnadiff import config
 from dnadiff.config import Settings
+from dnadiff.data.domains import Data
 from dnadiff.data.genome import GenomeData
+from dnadiff.data.text.tokenizer import KEPT
 from dnadiff.diffusion.estimators import Estimator, Numbers
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
@@ -19,6 +21,7 @@ from dnadiff.model import ModelConfig
 from dnadiff.models.kernels import Kernels
 from dnadiff.run import find_checkpoint
 from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.vocab import Vocab
 
 SHORTEST_SAMPLE = 8  # a few of the 4-mers that samples are compared by
 
@@ -63,7 +66,7 @@ class SampleSettings(Settings):
     n: int = Field(64, ge=0)
     """Sequences."""
     length: int = Field(1024, ge=1)
-    """Bases of each."""
+    """Bases or tokens of each."""
     batch_size: int = Field(16, ge=1)
     """Sequences at a time."""
     seed: int = Field(0, ge=0)
@@ -77,7 +80,7 @@ class TrainConfig(ModelConfig):
 
     init: str = "none"
     """Run or checkpoint folder to start from; none: random weights."""
-    data: GenomeData = GenomeData()
+    data: Data = GenomeData()
     """What is trained on."""
     optim: OptimSettings = OptimSettings()
     """Optimiser."""
@@ -96,12 +99,11 @@ class TrainConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.data.jitter >= self.data.length:
-            raise ValueError(
-                f"data.jitter ({self.data.jitter}) must be below data.length ({self.data.length}); lower it"
-            )
-        if self.sample.n and self.sample.length < SHORTEST_SAMPLE:
+        is_dna = isinstance(self.data, GenomeData)
+        if is_dna and self.sample.n and self.sample.length < SHORTEST_SAMPLE:
             raise ValueError(f"sample.length ({self.sample.length}) must be {SHORTEST_SAMPLE} or more, for its k-mers")
+        if not is_dna and self.evaluate.strands == "both":
+            raise ValueError("evaluate.strands=both: text has no opposite strand; leave it at given")
         try:
             self.objective.sampler(self.sample.sampler)
         except InputError as error:
@@ -112,8 +114,8 @@ class TrainConfig(ModelConfig):
 def resolve(preset: str, words: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
     """Settings of a run from a preset, flags and words, with what flags imply.
 
-    `--bed` brings its own split, unless words name one; `--init` brings its model's architecture; file names become
-    absolute, so that a run can be used from another folder.
+    `--bed` brings its own split, unless words name one; `--init` brings its model's architecture, and the tokenizer of
+    a model of text; file names become absolute, so that a run can be used from another folder.
 
     Raises:
         InputError: as `dnadiff.config.resolve`; `--init` holds no model.
@@ -125,11 +127,25 @@ def resolve(preset: str, words: Sequence[str], flags: Mapping[str, Any]) -> Trai
         source = find_checkpoint(Path(flags["init"]).expanduser())
         implied["init"] = str(source.absolute())
         implied["model"] = config.read(ModelConfig, source / "config.yaml").model.model_dump()
+        implied |= tokenizer_of(source)
     settings = config.resolve(TrainConfig, preset, words, **{**flags, **implied})
-    files = {name: _absolute(getattr(settings.data, name)) for name in ("ref", "windows", "regions")}
-    return settings.model_copy(update={"data": settings.data.model_copy(update=files)})
+    return settings.model_copy(update={"data": settings.data.with_absolute_paths()})
 
 
-def _absolute(path: str | None) -> str | None:
-    """An absolute path; what looks like a URL is left for the reader to refuse."""
-    return path if path is None or "://" in path else str(Path(path).expanduser().absolute())
+def require_same_vocab(model: Vocab, data: Vocab, *, where: Path) -> None:
+    """A model reads the tokens that it was trained on.
+
+    Raises:
+        InputError: the data have others.
+    """
+    if model.digest() != data.digest():
+        raise InputError(
+            f"{where}: knows other tokens ({model.size:,}) than these data have ({data.size:,}); "
+            "leave data.tokenizer and data.kind as the model's run had them, or start with --init none"
+        )
+
+
+def tokenizer_of(checkpoint: Path) -> dict[str, str]:
+    """The setting that reads text as the model in a checkpoint folder does; none for other models."""
+    path = (checkpoint / KEPT).absolute()
+    return {"data.tokenizer": str(path)} if path.is_file() else {}

@@ -16,7 +16,7 @@ import torch
 
 from dnadiff import checkpoint, config
 from dnadiff.batch import Batch
-from dnadiff.data.genome import GenomeSplits, open_data
+from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.noise import Noise
 from dnadiff.errors import InputError
 from dnadiff.model import DiffusionModel, ModelConfig
@@ -24,11 +24,11 @@ from dnadiff.models.kernels import use_kernels
 from dnadiff.run import RunFolder, find_checkpoint
 from dnadiff.tasks.machine import machine, versions
 from dnadiff.tasks.progress import logged
-from dnadiff.tasks.settings import TrainConfig
+from dnadiff.tasks.settings import TrainConfig, require_same_vocab
 from dnadiff.tasks.summary import summarise
 from dnadiff.training.fit import fit
 from dnadiff.training.steps import StepDataset
-from dnadiff.vocab import DNA
+from dnadiff.vocab import Vocab
 
 log = logging.getLogger("dnadiff")
 MOST_TIMED_BASES = 8192  # of a dry run: a second or two, and little memory, for the published sizes
@@ -46,7 +46,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
     require_windows(data)
     with folder.locked(), logged(out / "log.txt"):
         folder.claim(config.to_yaml(settings))
-        model = build(settings)
+        model = build(settings, data.vocab)
         folder.add_to_manifest(
             command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"),
             versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
@@ -54,20 +54,21 @@ def run(settings: TrainConfig, out: Path) -> Path:
             splits=[row._asdict() for row in data.counts()],
         )  # fmt: skip
         kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"
-        log.info("%s, %s parameters, windows of %d bases, into %s", kind, size, settings.data.length, out)
+        log.info("%s, %s parameters, rows of %d %ss, into %s", kind, size, settings.data.length, data.letter, out)
         fit(
             model, data.train, data.valid, folder,
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
+            letter=data.letter, files=data.files,
         )  # fmt: skip
         summarise(settings, data, folder)
     return out
 
 
 def dry_run(settings: TrainConfig) -> dict[str, Any]:
-    """What `run` would do, from one timed step on real windows; writes nothing but the cache."""
+    """What `run` would do, from one timed step on real rows; writes nothing but the cache."""
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
-    model = build(settings)
+    model = build(settings, data.vocab)
     size, n_uniforms = settings.train.batch_size, model.objective.n_uniforms
     steps = StepDataset(data.train, seed=settings.train.seed, batch_size=size, n_uniforms=n_uniforms)
     rows = min(settings.train.micro_batch or settings.train.batch_size, settings.train.batch_size)
@@ -76,12 +77,11 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
     seconds = min(_time_of_step(model, steps, step, rows, share) for step in range(2)) / share
     seconds *= settings.train.batch_size / rows
     memory = (_peak_memory() - memory_before) / share + 16 * model.n_parameters()  # weights, gradient, two moments
-    bases = settings.train.batch_size * settings.data.length
     return {
         "parameters": model.n_parameters(),
-        "windows": {"train": len(data.train), "valid": len(data.valid), "test": len(data.test)},
+        "windows": {name: len(rows) for name, rows in data.sets().items()},
         "steps": settings.train.max_steps,
-        "bases_per_step": bases,
+        f"{data.letter}s_per_step": settings.train.batch_size * settings.data.length,
         "epochs": round(settings.train.max_steps * settings.train.batch_size / len(data.train), 2),
         "seconds_per_step": round(seconds, 2),
         "time_of_training_on_this_cpu": str(timedelta(seconds=round(seconds * settings.train.max_steps))),
@@ -89,7 +89,7 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
     }
 
 
-def build(settings: TrainConfig) -> DiffusionModel:
+def build(settings: TrainConfig, vocab: Vocab) -> DiffusionModel:
     """The model to train: random weights from the seed, or those of `init`.
 
     Raises:
@@ -97,13 +97,12 @@ def build(settings: TrainConfig) -> DiffusionModel:
     """
     torch.manual_seed(settings.train.seed)
     model_config = ModelConfig(model=settings.model, objective=settings.objective, schedule=settings.schedule)
-    model = DiffusionModel(model_config, DNA)
+    model = DiffusionModel(model_config, vocab)
     use_kernels(model, settings.kernels)
     if settings.init != "none":
         source = find_checkpoint(Path(settings.init).expanduser())
         checkpoint.verify(source)
-        if checkpoint.read_vocab(source).digest() != DNA.digest():
-            raise InputError(f"{source}: has another vocabulary than DNA's; start from a model of DNA, or --init none")
+        require_same_vocab(checkpoint.read_vocab(source), vocab, where=source)
         theirs = config.read(ModelConfig, source / "config.yaml").model
         if theirs != settings.model:
             raise InputError(f"{source}: is {theirs!r}, the settings ask for {settings.model!r}; leave model.* out")
@@ -111,13 +110,13 @@ def build(settings: TrainConfig) -> DiffusionModel:
     return model
 
 
-def require_windows(data: GenomeSplits) -> None:
+def require_windows(data: Splits) -> None:
     """Every split must hold something to train on, to choose by, and to report."""
-    empty = [name for name in ("train", "valid", "test") if not len(getattr(data, name))]
+    empty = [name for name, rows in data.sets().items() if not len(rows)]
     if empty:
         raise InputError(
-            f"{data.genome.path}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
-            "then change data.split, data.length or data.max_n"
+            f"{data.source}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
+            f"then change {data.knobs}"
         )
 
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from dnadiff.data.genome import open_data
+from dnadiff.data.domains import open_data
+from dnadiff.data.genome import GenomeSplits
+from dnadiff.data.text.open import TextSplits
 from dnadiff.tasks.settings import TrainConfig
 
 
 def run(settings: TrainConfig) -> None:
-    """Print windows, bases, N and GC per split and contig, and what was left out."""
+    """Print windows, bases, N and GC per split and contig, or documents, rows and tokens per split."""
     data = open_data(settings.data, seed=settings.train.seed)
-    table = Table(
-        "split", "contig", "windows", "bases", "N %", "GC %", title=str(data.genome.path), title_justify="left"
-    )
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = Table(title=str(data.source), title_justify="left")
+    match data:
+        case GenomeSplits():
+            _genome(data, table)
+        case TextSplits():
+            _text(data, table)
+    Console().print(table)
+
+
+def _genome(data: GenomeSplits, table: Table) -> None:
+    _columns(table, "split", "contig", right=("windows", "bases", "N %", "GC %"))
     for row in data.counts():
         table.add_row(
             row.split,
@@ -26,4 +34,16 @@ def run(settings: TrainConfig) -> None:
             f"{100 * row.n_share:.2f}",
             f"{100 * row.gc:.1f}",
         )
-    Console().print(table)
+
+
+def _text(data: TextSplits, table: Table) -> None:
+    _columns(table, "split", right=("documents", "rows", "tokens"))
+    for row in data.counts():
+        table.add_row(row.split, *(f"{count:,}" for count in row[1:]))
+
+
+def _columns(table: Table, *left: str, right: tuple[str, ...]) -> None:
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")

@@ -5,7 +5,7 @@ Lightning's own saving is one pickle without fsync, written through TMPDIR; this
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ _PREFIX = "model."  # the module holds the model under this name
 class FolderCheckpointIO(CheckpointIO):
     """Saves and loads what Lightning gathers, as a checkpoint folder that `dnadiff.load` reads as well."""
 
-    def __init__(self, config: ModelConfig, vocab: Vocab, facts: Callable[[], dict[str, Any]]) -> None:
-        self._config, self._vocab, self._facts = config, vocab, facts
+    def __init__(
+        self, config: ModelConfig, vocab: Vocab, facts: Callable[[], dict[str, Any]], files: Mapping[str, str] = {}
+    ) -> None:
+        self._config, self._vocab, self._facts, self._files = config, vocab, facts, files
 
     def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         rest = dict(checkpoint_)
@@ -32,7 +34,7 @@ class FolderCheckpointIO(CheckpointIO):
         if "current_model_state" in rest:  # with a moving average, `state_dict` is the average
             tensors[RAW] = _without_prefix(rest.pop("current_model_state"))
         about = {"step": rest["global_step"], **self._facts()}
-        checkpoint.write(Path(path), self._config, self._vocab, tensors, about=about, training=rest)
+        checkpoint.write(Path(path), self._config, self._vocab, tensors, about=about, training=rest, files=self._files)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         folder = Path(path)

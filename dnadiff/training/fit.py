@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,14 @@ def fit(
     optim: OptimSettings,
     train: TrainSettings,
     data_fingerprint: str,
+    letter: str = "base",
+    files: Mapping[str, str] = {},
 ) -> None:
     """Train until `train.max_steps`, resuming from the newest intact checkpoint of the run.
+
+    Args:
+        letter: what a letter of the data is called in figures.
+        files: text files by name that belong to every checkpoint, such as a tokenizer's.
 
     Raises:
         InputError: the run was begun on other data.
@@ -50,7 +57,7 @@ def fit(
     )
     ema = moving_average(optim)
     validate = Validate(validation, train, ema)
-    unit = unit_of(model.objective.likelihood)
+    unit = unit_of(model.objective.likelihood, letter)
     report = Report(Metrics(run.metrics, max_steps=train.max_steps, unit=unit), train, validate)
     save = SaveCheckpoints(run, train, validate, report)
 
@@ -60,7 +67,7 @@ def fit(
     with quiet(), stop_on_signal(save), recomputed(model.network.blocks if train.recompute else ()):
         trainer = make_trainer(
             train, [*([ema] if ema else []), validate, report, save],
-            plugins=[FolderCheckpointIO(model.config, model.vocab, facts)], default_root_dir=run.path,
+            plugins=[FolderCheckpointIO(model.config, model.vocab, facts, files)], default_root_dir=run.path,
         )  # fmt: skip
         steps = StepDataset(
             train_rows, seed=train.seed, batch_size=train.batch_size, n_uniforms=model.objective.n_uniforms,

@@ -37,13 +37,14 @@ class Unit(NamedTuple):
     nats: float
 
 
-BITS = Unit("bits", "bits/base", math.log(2))
-LOSS = Unit("loss", "nats per predicted base", 1.0)  # of masked language modelling: bits would pass for a likelihood
+def unit_of(likelihood: Likelihood, letter: str = "base") -> Unit:
+    """Bits per letter, where the loss is a likelihood or its bound: elsewhere bits would pass for one."""
+    if likelihood is Likelihood.NONE:
+        return Unit("loss", f"nats per predicted {letter}", 1.0)
+    return Unit("bits", f"bits/{letter}", math.log(2))
 
 
-def unit_of(likelihood: Likelihood) -> Unit:
-    """Bits per base, where the loss is a likelihood or its bound."""
-    return LOSS if likelihood is Likelihood.NONE else BITS
+BITS = unit_of(Likelihood.BOUND)
 
 
 class Metrics:

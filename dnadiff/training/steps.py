@@ -23,7 +23,10 @@ from dnadiff.rng import Stream, epoch_order, numpy_generator
 class Rows(Protocol):
     """A split of a data set: rows of equal length, addressed by number."""
 
-    length: int
+    @property
+    def length(self) -> int:
+        """Tokens in a row."""
+        ...
 
     @property
     def labels(self) -> np.ndarray | None:

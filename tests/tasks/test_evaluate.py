@@ -9,6 +9,7 @@ import pytest
 
 import dnadiff
 from dnadiff.config import resolve
+from dnadiff.data.window_set import WindowSet
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.inference.draws import Shard
 from dnadiff.run import RunFolder
@@ -54,7 +55,7 @@ def test_shards_meet_beside_the_output_and_give_its_bytes(run, tmp_path, capsys)
 def test_an_interrupted_evaluation_goes_on_and_gives_the_same_bytes(run, tmp_path, monkeypatch):
     words = ["evaluate.batch_size=2"]
     figures(run, tmp_path / "whole.json", *words)
-    read, n_reads = evaluate.WindowSet.rows, []
+    read, n_reads = WindowSet.rows, []
 
     def stop_at_the_third(self, rows, *, epoch):
         n_reads.append(len(rows))
@@ -63,7 +64,7 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same_bytes(run, tmp_pat
         return read(self, rows, epoch=epoch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate.WindowSet, "rows", stop_at_the_third)
+        patch.setattr(WindowSet, "rows", stop_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             figures(run, tmp_path / "stopped.json", *words)
     assert not (tmp_path / "stopped.json").exists()

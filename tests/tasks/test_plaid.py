@@ -14,6 +14,7 @@ from dnadiff.run import RunFolder
 from dnadiff.tasks import evaluate, sample, train
 from dnadiff.tasks.settings import TrainConfig
 from dnadiff.training.checkpoint_io import RAW
+from dnadiff.vocab import DNA
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_the_figure_is_a_bound_and_samples_come_from_its_own_sampler(run, capsys
 
 
 def test_embeddings_and_schedule_are_trained_averaged_and_saved(run, changed):
-    last, untrained = RunFolder(run).newest(), train.build(changed).objective.state_dict()
+    last, untrained = RunFolder(run).newest(), train.build(changed, DNA).objective.state_dict()
     averaged, current = (read_tensors(last / name) for name in (WEIGHTS, RAW))
     for name, loaded in load(last).objective.state_dict().items():
         assert torch.equal(loaded, averaged[f"objective.{name}"])

@@ -12,6 +12,7 @@ from dnadiff.run import RunFolder
 from dnadiff.tasks import train
 from dnadiff.tasks.settings import TrainConfig
 from dnadiff.training.metrics import read_metrics
+from dnadiff.vocab import DNA
 
 
 def test_a_run_folder_holds_what_is_promised(run, settings):
@@ -68,7 +69,7 @@ def test_a_place_that_cannot_be_a_run_folder_is_refused_before_a_step(settings, 
 
 
 def test_starting_from_a_run_takes_its_weights(run, settings):
-    model = train.build(settings.model_copy(update={"init": str(run)}))
+    model = train.build(settings.model_copy(update={"init": str(run)}), DNA)
     saved = read_tensors(RunFolder(run).best() / "weights.safetensors")
     assert all((model.state_dict()[name] == tensor).all() for name, tensor in saved.items())
 
@@ -76,7 +77,7 @@ def test_starting_from_a_run_takes_its_weights(run, settings):
 def test_starting_from_a_model_of_another_shape_is_refused(run, settings):
     wider = settings.model.model_copy(update={"width": 16})
     with pytest.raises(InputError, match=r"width=8.* the settings ask for .*width=16.*; leave model\.\* out"):
-        train.build(settings.model_copy(update={"init": str(run), "model": wider}))
+        train.build(settings.model_copy(update={"init": str(run), "model": wider}), DNA)
 
 
 def test_a_dry_run_counts_and_writes_nothing(settings, tmp_path, monkeypatch):

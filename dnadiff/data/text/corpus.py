@@ -14,7 +14,7 @@ from dnadiff.data.inputs import find_file, lines
 from dnadiff.errors import InputError
 
 SUFFIXES = (".txt", ".jsonl", ".parquet")
-Documents = Literal["line", "paragraph", "file"]
+Documents = Literal["line", "ended_line", "paragraph", "file"]  # ended: its line end is part of it
 
 
 def corpus_files(path: str | Path) -> list[Path]:
@@ -58,8 +58,9 @@ def _suffix(file: Path) -> str:
 
 
 def _plain(file: Path, unit: Documents) -> Iterator[str]:
-    if unit == "line":
-        yield from lines(file)
+    if unit in ("line", "ended_line"):
+        end = "" if unit == "line" else "\n"
+        yield from (line + end for line in lines(file))
         return
     gathered: list[str] = []
     for line in lines(file):

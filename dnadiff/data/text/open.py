@@ -9,18 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
 from dnadiff.cache import cache_folder
 from dnadiff.config import Settings
+from dnadiff.data.inputs import absolute
 from dnadiff.data.text.corpus import Documents, corpus_files, documents
 from dnadiff.data.text.demo import write_demo
 from dnadiff.data.text.detokenizers import Detokenizer, detokenizer
 from dnadiff.data.text.rows import Crop, RowsKind, TextRows, Wrapped
 from dnadiff.data.text.token_file import open_token_file, write_token_file
-from dnadiff.data.text.tokenizer import TextTokenizer, open_tokenizer, train_tokenizer
+from dnadiff.data.text.tokenizer import KEPT, TextTokenizer, open_tokenizer, train_tokenizer
 from dnadiff.errors import InputError
 from dnadiff.files import sha256, write_text
 from dnadiff.vocab import Vocab
@@ -49,8 +50,28 @@ class TextData(Settings):
     """Tokens in a row."""
     rows: RowsKind = Wrapped()
     """How documents become rows."""
-    valid_documents: int = Field(100_000, ge=1)
-    """The last so many documents are for validation, and are what a model is tested on."""
+    valid_documents: int | None = Field(100_000, ge=1)
+    """The last so many documents are for validation, and are what a model is tested on; null: all of them."""
+
+    def with_absolute_paths(self) -> Self:
+        """The same files under names that hold in any folder; a tokenizer that is no file is a name."""
+        is_file = self.tokenizer is not None and Path(self.tokenizer).expanduser().exists()
+        tokenizer = absolute(self.tokenizer) if is_file else self.tokenizer
+        return self.model_copy(update={"path": absolute(self.path), "tokenizer": tokenizer})
+
+    @property
+    def name(self) -> None:
+        """What a run on these data is called: after its preset."""
+        return None
+
+
+class TextCount(NamedTuple):
+    """One line of the table of counts."""
+
+    split: str
+    documents: int
+    rows: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,27 @@ class TextSplits:
     valid: TextRows
     tokenizer: TextTokenizer
     fingerprint: str
+    letter: ClassVar[str] = "token"
+    knobs: ClassVar[str] = "data.valid_documents or data.length"
+
+    @property
+    def source(self) -> Path:
+        """Where the data come from."""
+        return Path(self.train.file.manifest["path"])
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What a model needs beside its vocabulary, to read and write such data: text by file name."""
+        return {KEPT: self.tokenizer.definition}
+
+    def sets(self) -> dict[str, TextRows]:
+        """The sets by name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    def counts(self) -> list[TextCount]:
+        """A row for each split."""
+        sets = {"train": self.train, "valid": self.valid}
+        return [TextCount(name, len(r.file.ends), len(r), len(r.file.tokens)) for name, r in sets.items()]
 
     @property
     def test(self) -> TextRows:
@@ -123,7 +165,7 @@ def open_text(settings: TextData, *, seed: int) -> TextSplits:
     train = TextRows(file.part(0, n_train), tokenizer, settings.rows, settings.length, seed)
     valid = TextRows(file.part(n_train, len(file.ends)), tokenizer, measured, settings.length, seed)
     for name, rows in (("training", train), ("validation", valid)):
-        if not len(rows):
+        if not len(rows) and (rows is valid or settings.valid_documents is not None):
             raise InputError(
                 f"{path}: the {len(rows.file.tokens):,} tokens for {name} are fewer than one row needs; "
                 f"lower data.length ({settings.length}) or give more text"
@@ -134,6 +176,8 @@ def open_text(settings: TextData, *, seed: int) -> TextSplits:
 
 def _trained(settings: TextData, texts: Texts, folder: Path, source: list[object]) -> TextTokenizer:
     """Of the training documents alone; kept, since training takes as long as tokenising."""
+    if settings.valid_documents is None:
+        raise InputError("data.tokenizer: no document is left to train one on (data.valid_documents=null); name one")
     kept = folder / f"tokenizer-{_key(*source, settings.vocab_size, settings.valid_documents)}" / "tokenizer.json"
     if not kept.is_file():
         n_documents = sum(1 for _ in texts())
@@ -149,6 +193,8 @@ def _corpus(settings: TextData) -> Path:
 
 def _held_out(settings: TextData, n_documents: int) -> int:
     """How many documents are for validation."""
+    if settings.valid_documents is None:
+        return n_documents
     if 2 * settings.valid_documents > n_documents:
         raise InputError(
             f"{_corpus(settings)}: data.valid_documents ({settings.valid_documents:,}) is more than half of its "

@@ -100,7 +100,7 @@ def write_token_file(
         with (folder / TOKENS).open("ab") as token_file, (folder / ENDS).open("ab") as end_file:
             token_file.truncate(progress["tokens"] * dtype.itemsize)
             end_file.truncate(progress["documents"] * np.dtype(np.int64).itemsize)
-            for batch in _batches(remaining):
+            for batch in batches(remaining):
                 rows = [ids + [tokenizer.last] * separated for ids in tokenizer.encode(batch)]
                 lengths = np.fromiter(map(len, rows), np.int64, len(rows))
                 token_file.write(np.concatenate([np.asarray(row, dtype) for row in rows]).tobytes())
@@ -130,7 +130,8 @@ def _progress(folder: Path) -> dict[str, int]:
     return noted
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Documents as they are tokenised together."""
     batch: list[str] = []
     size = 0
     for text in texts:

@@ -19,6 +19,9 @@ from dnadiff.errors import InputError
 from dnadiff.vocab import Vocab
 
 CHARACTERS = "characters"
+TEXT8 = "abcdefghijklmnopqrstuvwxyz "
+SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[EOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")  # before text8's characters
+KEPT = "tokenizer.json"  # beside a model's weights
 END = "<|endoftext|>"
 FILES = "tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
 FIRST, LAST = ("<s>", "[BOS]", "[CLS]", END), ("</s>", "[EOS]", "[SEP]", END)  # whichever comes first is meant
@@ -46,21 +49,32 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without special ones; on all cores, whatever their number the same."""
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        encoded = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of some ids; those that the tokenizer itself does not have, such as an added mask, are left out."""
-        known = self._tokenizer.get_vocab_size()
-        text: str = self._tokenizer.decode([i for i in ids if i < known], skip_special_tokens=False)
+        known = self.library.get_vocab_size()
+        text: str = self.library.decode([i for i in ids if i < known], skip_special_tokens=False)
         return text
 
+    def documents(self, ids: Iterable[int]) -> list[str]:
+        """Text of a row, cut where documents begin and end; without padding and masks."""
+        found: list[list[int]] = [[]]
+        for i in ids:
+            if i in (self.first, self.last):
+                found.append([])
+            elif i not in (self.vocab.pad, self.vocab.mask):
+                found[-1].append(i)
+        return [self.decode(document) for document in found if document]
+
     @cached_property
-    def _tokenizer(self) -> Any:
+    def library(self) -> Any:
+        """The library's own object."""
         return _library().Tokenizer.from_str(self.definition)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_tokenizer"}
+        return {name: value for name, value in self.__dict__.items() if name != "library"}
 
 
 def open_tokenizer(source: str) -> TextTokenizer:
@@ -81,6 +95,12 @@ def open_tokenizer(source: str) -> TextTokenizer:
     else:
         tokenizer = _from_hub(source)
     return _described(tokenizer, source)
+
+
+def kept_tokenizer(folder: Path) -> TextTokenizer | None:
+    """The tokenizer of the model in a checkpoint folder; None where it is no model of text."""
+    path = folder / KEPT
+    return open_tokenizer(str(path)) if path.is_file() else None
 
 
 def train_tokenizer(texts: Iterable[str], *, size: int) -> TextTokenizer:
@@ -140,8 +160,7 @@ def _from_hub(name: str) -> Any:
 def _characters() -> Any:
     """The letters of text8 under the ids that the authors of MDLM give them; the eight special ones come before."""
     library = _library()
-    special = ["[CLS]", "[SEP]", "[BOS]", "[EOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]"]
-    ids = {token: i for i, token in enumerate([*special, *"abcdefghijklmnopqrstuvwxyz "])}
+    ids = {token: i for i, token in enumerate([*SPECIAL, *TEXT8])}
     tokenizer = library.Tokenizer(library.models.WordLevel(ids, unk_token="[UNK]"))
     tokenizer.normalizer = library.normalizers.Lowercase()
     tokenizer.pre_tokenizer = library.pre_tokenizers.Split(library.Regex("[\\s\\S]"), "isolated")
@@ -166,9 +185,8 @@ def _described(tokenizer: Any, source: str) -> TextTokenizer:
             f"{source}: has no token that begins or ends a text (one of {', '.join({*FIRST, *LAST})}); add one to it"
         )
     pad = mask if pad is None else pad
-    letters = [i for i in range(len(names)) if i not in {mask, pad}]
-    if source == CHARACTERS:
-        letters = [ids[letter] for letter in "abcdefghijklmnopqrstuvwxyz "]
+    unwritten = SPECIAL if names == [*SPECIAL, *TEXT8] else (names[mask], names[pad])
+    letters = [i for i, name in enumerate(names) if name not in unwritten]
     vocab = Vocab(tuple(names), len(names), tuple(letters), mask=mask, pad=pad, unknown=pad)
     definition = json.dumps(json.loads(tokenizer.to_str()), sort_keys=True)
     return TextTokenizer(definition, vocab, first, last)

@@ -1,0 +1,62 @@
+"""Samples as files: DNA as FASTA, text as JSON lines that a corpus can be read from again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from Bio.Seq import Seq
+from Bio.SeqIO import write as write_fasta
+from Bio.SeqRecord import SeqRecord
+
+from dnadiff import dna
+from dnadiff.data.text.tokenizer import KEPT, TextTokenizer, kept_tokenizer
+from dnadiff.model import DiffusionModel
+from dnadiff.tasks.settings import SampleSettings
+
+
+def file_name(checkpoint: Path) -> str:
+    """What a file of samples of this model is called."""
+    return "samples.jsonl" if (checkpoint / KEPT).is_file() else "samples.fa"
+
+
+def write(
+    tokens: np.ndarray, model: DiffusionModel, settings: SampleSettings, *, source: Path, to: Path | TextIO
+) -> None:
+    """Write samples (n, length) that say where they come from: model, sampler with its settings, seed.
+
+    Args:
+        source: checkpoint folder of the model.
+        to: a file, or standard output.
+    """
+    about, tokenizer = origin(model, settings, source=source), kept_tokenizer(source)
+    if tokenizer is None:
+        write_fasta(_as_records(tokens, about), to, "fasta")
+        return
+    lines = "".join(f"{json.dumps({'text': text, **about}, ensure_ascii=False)}\n" for text in texts(tokens, tokenizer))
+    if isinstance(to, Path):
+        to.write_text(lines, encoding="utf-8")
+    else:
+        to.write(lines)
+
+
+def origin(model: DiffusionModel, settings: SampleSettings, *, source: Path) -> dict[str, Any]:
+    """What samples come from."""
+    used = model.config.objective.sampler(settings.sampler)
+    knobs = used.model_dump(exclude={"kind"}, exclude_none=True)
+    return {"model": source.name, "sampler": used.kind, **knobs, "seed": settings.seed}
+
+
+def texts(tokens: np.ndarray, tokenizer: TextTokenizer) -> list[str]:
+    """Text of each row, a line end where one document follows another."""
+    return ["\n".join(tokenizer.documents(row)) for row in tokens.tolist()]
+
+
+def _as_records(tokens: np.ndarray, about: dict[str, Any]) -> list[SeqRecord]:
+    description = " ".join(f"{name}={value}" for name, value in about.items())
+    return [
+        SeqRecord(Seq(dna.decode(row)), id=f"sample_{number}", description=description)
+        for number, row in enumerate(tokens, 1)
+    ]
