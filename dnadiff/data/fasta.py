@@ -89,10 +89,15 @@ class Genome:
         Raises:
             InputError: no such contig, or a window that is empty or reaches past an end of it.
         """
-        if contig not in self.numbers:
-            raise InputError(f"{self.path}: no contig {contig!r}{nearest(contig, self.contigs)}")
-        row: Tokens = self.read(np.array([self.numbers[contig]]), np.array([start]), end - start)[0]
+        row: Tokens = self.read(self._number(contig), np.array([start]), end - start)[0]
         return row
+
+    def text(self, contig: str, start: int, end: int) -> str:
+        """Bases start to end as they stand in the file: in its case, with U and IUPAC codes; errors as in `tokens`."""
+        number = self._number(contig)
+        self._check_bounds(number, np.array([start]), end - start)
+        first, last = (int(self.index.byte_at(number, np.array([at]))[0]) for at in (start, end - 1))
+        return bytes(self._bytes()[first : last + 1]).translate(None, b"\r\n").decode("ascii")
 
     def read(self, contigs: Ints, starts: Ints, length: int) -> Tokens:
         """Windows of one length, (n, length) uint8, a copy.
@@ -119,6 +124,12 @@ class Genome:
     def share_unknown(self, contigs: Ints, starts: Ints, length: int) -> NDArray[np.float64]:
         """(n,) float64: the share of unknown bases in each window, from the index alone."""
         return self.index.count_unknown(contigs, starts, length) / length
+
+    def _number(self, contig: str) -> Ints:
+        """(1,), as `read` takes it."""
+        if contig not in self.numbers:
+            raise InputError(f"{self.path}: no contig {contig!r}{nearest(contig, self.contigs)}")
+        return np.array([self.numbers[contig]])
 
     def _check_bounds(self, contigs: Ints, starts: Ints, length: int) -> None:
         wrong = (starts < 0) | (starts + length > self.index.lengths[contigs])

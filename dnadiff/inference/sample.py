@@ -47,7 +47,7 @@ def sample(
             rows = min(batch_size, n - start)
             state = Batch(torch.full((rows, length), model.vocab.mask, device=device))
             uniforms = RowUniforms(seed, range(start, start + rows), device)
-            denoiser, tokens = _spared(model.denoiser(), chosen.takes), state.tokens
+            denoiser, tokens = spared(model.denoiser(), chosen.takes), state.tokens
             for after in chosen.sample(denoiser, state, model.schedule, model.vocab, uniforms=uniforms):
                 tokens = after.tokens
                 progress(1)
@@ -55,7 +55,7 @@ def sample(
     return np.concatenate(drawn) if drawn else np.empty((0, length), np.int64)
 
 
-def _spared(denoiser: Denoiser, takes: type) -> Denoiser:
+def spared(denoiser: Denoiser, takes: type) -> Denoiser:
     """The same answers from fewer rows, where a cache can give them."""
     if takes is not PosteriorDenoiser:
         return denoiser

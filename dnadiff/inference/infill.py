@@ -1,0 +1,125 @@
+"""Filling the gaps of sequences: what is given never changes, and hard constraints hold by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dnadiff.batch import Batch
+from dnadiff.diffusion.constraints.constrained import Constrained, check_sampler
+from dnadiff.diffusion.constraints.joint import Lattices
+from dnadiff.diffusion.constraints.lattice import Lattice
+from dnadiff.diffusion.contracts import PosteriorDenoiser
+from dnadiff.diffusion.samplers import Sampler
+from dnadiff.diffusion.samplers.drawing import Sharpened
+from dnadiff.diffusion.uniforms import RowUniforms
+from dnadiff.inference.device import best_device, borrowed
+from dnadiff.inference.sample import spared
+from dnadiff.model import DiffusionModel
+from dnadiff.rng import Stream, numpy_generator
+
+PAD_TO = 64
+"""Rows are padded to multiples of this, so that similar lengths share a batch and no row depends on its neighbours."""
+
+
+@dataclass(frozen=True)
+class Gapped:
+    """A sequence with gaps.
+
+    Attributes:
+        tokens: (length,) uint8, the mask where a letter is wanted.
+        lattice: gives the ways to fill it; None where every way is allowed.
+    """
+
+    tokens: NDArray[np.uint8]
+    lattice: Callable[[], Lattice] | None = None
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int  # among all rows of this seed
+    gapped: Gapped
+
+    @property
+    def padded_length(self) -> int:
+        return -(-len(self.gapped.tokens) // PAD_TO) * PAD_TO
+
+
+def infill(
+    model: DiffusionModel,
+    sequences: Sequence[Gapped],
+    sampler: Sampler,
+    *,
+    n: int = 1,
+    seed: int = 0,
+    batch_size: int = 16,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[NDArray[np.uint8]]:
+    """Fill every mask of some sequences, several times over.
+
+    Args:
+        sequences: either all of them with a lattice or none.
+        n: fillings of each.
+        batch_size: rows at a time; does not change what is drawn, but for rounding inside the network.
+        progress: called with the number of rows that are done after each batch.
+
+    Returns:
+        For each sequence (n, length) uint8 tokens.
+
+    Raises:
+        InputError: the sampler takes another denoiser than the model gives, cannot keep constraints, or cannot fill
+            gaps.
+    """
+    rows = [_Row(at + len(sequences) * copy, gapped) for at, gapped in enumerate(sequences) for copy in range(n)]
+    filled: dict[int, NDArray[np.uint8]] = {}
+    with borrowed(model, best_device()):
+        for batch in _batches(rows, batch_size):
+            filled |= zip((row.number for row in batch), _fill(model, batch, sampler, seed), strict=True)
+            progress(len(batch))
+    return [
+        np.stack([filled[at + len(sequences) * copy] for copy in range(n)]) if n else gapped.tokens[None][:0]
+        for at, gapped in enumerate(sequences)
+    ]
+
+
+def _batches(rows: Sequence[_Row], batch_size: int) -> Iterator[list[_Row]]:
+    """Rows of one padded length each."""
+    for _, group in groupby(sorted(rows, key=lambda row: row.padded_length), key=lambda row: row.padded_length):
+        alike = list(group)
+        for start in range(0, len(alike), batch_size):
+            yield alike[start : start + batch_size]
+
+
+@torch.no_grad()
+def _fill(model: DiffusionModel, rows: Sequence[_Row], sampler: Sampler, seed: int) -> list[NDArray[np.uint8]]:
+    chosen, device, vocab = model.config.objective.sampler(sampler), best_device(), model.vocab
+    tokens = torch.full((len(rows), rows[0].padded_length), vocab.pad)
+    for into, row in zip(tokens, rows, strict=True):
+        into[: len(row.gapped.tokens)] = torch.from_numpy(row.gapped.tokens)
+    state = Batch(tokens, valid=tokens != vocab.pad).to(device)
+    denoiser = spared(model.denoiser(), chosen.takes)
+    if lattices := _lattices(rows):
+        check_sampler(chosen)
+        assert isinstance(chosen, Sharpened)
+        streams = [numpy_generator(seed, Stream.CONSTRAINED, row.number) for row in rows]
+        side_by_side = Lattices(lattices, vocab.n_letters)
+        posterior = cast(PosteriorDenoiser, denoiser)  # as those samplers take it
+        denoiser = Constrained(posterior, side_by_side, vocab, streams, sharpen=chosen.sharpen)
+    uniforms = RowUniforms(seed, [row.number for row in rows], device)
+    for after in chosen.sample(denoiser, state, model.schedule, vocab, uniforms=uniforms):
+        tokens = after.tokens
+    done = tokens.cpu().numpy().astype(np.uint8)
+    return [into[: len(row.gapped.tokens)] for into, row in zip(done, rows, strict=True)]
+
+
+def _lattices(rows: Sequence[_Row]) -> list[Lattice]:
+    """Those of the rows, each made once."""
+    made = {id(row.gapped): row.gapped.lattice for row in rows if row.gapped.lattice is not None}
+    compiled = {gapped: lattice() for gapped, lattice in made.items()}
+    return [compiled[id(row.gapped)] for row in rows if row.gapped.lattice is not None]
