@@ -43,6 +43,10 @@ class Batch:
         """The same rows on a device."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
+    def pin_memory(self) -> Batch:
+        """The same rows in memory that a GPU reads by itself."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}

@@ -10,9 +10,24 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Tables(NamedTuple):
+    """What `Vocab` says of its ids, on one device.
+
+    Attributes:
+        letter_ids: (n_letters,) int64.
+        letter_index: (size,) int64: the position of each id among the letters, -1 for all others.
+        other_ids: int64, those that are no letters.
+    """
+
+    letter_ids: Tensor
+    letter_index: Tensor
+    other_ids: Tensor
 
 
 @dataclass(frozen=True)
@@ -59,9 +74,21 @@ class Vocab:
             raise ValueError("this vocabulary has no complementary strand")
         return torch.tensor(self.complement, device="cpu")
 
+    def on(self, device: torch.device) -> Tables:
+        """Its tables on a device; copied there once, since a copy at every step would make the host wait."""
+        if device not in self._tables:
+            others = sorted(set(range(self.size)) - set(self.letters))
+            tables = self.letter_ids, self.letter_index, torch.tensor(others, dtype=torch.int64, device="cpu")
+            self._tables[device] = Tables(*(table.to(device) for table in tables))
+        return self._tables[device]
+
+    @cached_property
+    def _tables(self) -> dict[torch.device, Tables]:
+        return {}
+
     def is_letter(self, tokens: Tensor) -> Tensor:
         """Bool, same shape: True where a token is a letter of the data."""
-        return self.letter_index.to(tokens.device)[tokens] >= 0
+        return self.on(tokens.device).letter_index[tokens] >= 0
 
     def digest(self) -> str:
         """sha256 of everything that defines the ids; two models agree on tokens exactly when it agrees."""

@@ -27,7 +27,7 @@ def letters(rows, length):
 def nats_of(model, tokens, hidden):
     """The cost of given hidden positions, (n,)."""
     noisy = Batch(tokens.masked_fill(hidden, DNA.mask))
-    return model.objective.position_nats(model.network, noisy, hidden, None, tokens[hidden], DNA)
+    return model.objective.position_nats(model.network, noisy, hidden, None, tokens, DNA)
 
 
 def opposite(tokens):

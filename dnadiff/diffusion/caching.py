@@ -6,9 +6,12 @@ for itself, and one that is asked nothing is not run.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Answers, answers_of
 from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.errors import InputError
 
@@ -32,24 +35,29 @@ class Cached:
             raise InputError("a network that is told the time cannot be cached; sample from it without a cache")
         self.n_rows = 0
         self._denoiser = denoiser
-        self._last: tuple[Tensor, Tensor, Tensor] | None = None  # tokens, wanted, answer
+        self._last: tuple[Tensor, Tensor, Answers] | None = None  # tokens, wanted, what was answered
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
         """Log-probabilities at `wanted`; see `PosteriorDenoiser`."""
+        return self.answers(batch, wanted).all()
+
+    def answers(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Answers:
+        """The same in parts; what is kept is what the head takes, not what it says."""
         if self._last is None:
-            answer = self._run(batch, wanted)
+            answers = self._run(batch, wanted)
         else:
             tokens, asked, last = self._last
             known = ((batch.tokens == tokens) & (wanted == asked)).all(1)  # (batch,)
             of_known = known[wanted.nonzero()[:, 0]]  # (n,)
-            answer = last.new_empty(len(of_known), last.shape[1])
-            answer[of_known] = last[known[asked.nonzero()[:, 0]]]
+            given = last.given[0].new_empty(len(of_known), *last.given[0].shape[1:])
+            given[of_known] = last.given[0][known[asked.nonzero()[:, 0]]]
             new = wanted.any(1) & ~known
             if new.any():
-                answer[~of_known] = self._run(batch.where(new), wanted[new])
-        self._last = (batch.tokens, wanted, answer)
-        return answer
+                given[~of_known] = self._run(batch.where(new), wanted[new]).given[0]
+            answers = replace(last, given=(given,))
+        self._last = (batch.tokens, wanted, answers)
+        return answers
 
-    def _run(self, batch: Batch, wanted: Tensor) -> Tensor:
+    def _run(self, batch: Batch, wanted: Tensor) -> Answers:
         self.n_rows += len(wanted)
-        return self._denoiser(batch, wanted)
+        return answers_of(self._denoiser, batch, wanted)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.config import Settings
+from dnadiff.diffusion.answers import Answers
 from dnadiff.diffusion.estimators import Estimator
 from dnadiff.diffusion.noise import Noise
 from dnadiff.network import Network
@@ -102,7 +103,10 @@ class TrainingObjective(Protocol):
 
 
 class PosteriorDenoiser(Protocol):
-    """The distribution of the letters at hidden positions, given everything that is visible."""
+    """The distribution of the letters at hidden positions, given everything that is visible.
+
+    One that may be of many letters has `answers` as well (see `InParts`), so that not all need be held at once.
+    """
 
     @property
     def time_conditioned(self) -> bool:
@@ -126,16 +130,16 @@ class PosteriorDenoiser(Protocol):
 class ScoreDenoiser(PosteriorDenoiser, Protocol):
     """How much likelier a noisy row becomes with a letter in the place of a mask; in proportion to the posterior."""
 
-    def log_scores(self, batch: Batch, wanted: Tensor, t: Tensor) -> Tensor:
-        """log p_t(row with the letter) - log p_t(row) at the wanted positions.
+    def log_q(self, batch: Batch, wanted: Tensor, t: Tensor) -> Answers:
+        """log p_t(row with the letter) - log p_t(row) - log((1 - t) / t) at the wanted positions.
 
         Args:
             batch: rows whose hidden positions hold the mask.
             wanted: (batch, length) bool, n True.
-            t: (batch,) float64 chance that a position is hidden, whatever the network is conditioned on.
+            t: (batch,) chance that a position is hidden, for networks that are conditioned on it.
 
         Returns:
-            (n, n_letters) float64, rows in the order of `wanted.nonzero()`.
+            (n, n_letters) float32 or better, rows in the order of `wanted.nonzero()`.
         """
         ...
 
@@ -234,4 +238,7 @@ class SequenceSampler(Settings):
     def sample(
         self, denoiser: Any, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+        """Fill every mask of `state`, yielding the state after each step; visible positions never change.
+
+        A state holds until the next one is asked for, which may take its memory.
+        """

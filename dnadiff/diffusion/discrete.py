@@ -49,12 +49,12 @@ def step_nats(letter_nats: Tensor, mask_prob: Tensor, step: Step) -> Tensor:
     `step.reveal * letter_nats` where that is zero.
 
     Args:
-        letter_nats: (n,) -log p(x_0 = true letter | x_t).
-        mask_prob: (n,) p(x_0 = mask | x_t).
-        step: of each position.
+        letter_nats: -log p(x_0 = true letter | x_t).
+        mask_prob: p(x_0 = mask | x_t), in the same shape.
+        step: of each position, in a shape that goes with theirs.
 
     Returns:
-        (n,) float64.
+        float64, in that shape.
     """
     delay_t, delay_s = (
         torch.log1p(alpha * mask_prob / (1.0 - alpha).clamp(min=torch.finfo(torch.float64).tiny))

@@ -88,7 +88,7 @@ class LearnedGamma(nn.Module):
     def course(self, t: Tensor) -> Course:
         """How far gamma is on its way at times t (batch,)."""
         slopes, weights = F.softplus(quick(self.raw_slopes.double())), F.softplus(quick(self.raw_weights.double()))
-        times = torch.cat([t.double(), torch.tensor([0.0, 1.0], dtype=torch.float64, device=t.device)])
+        times = torch.cat([t.double(), torch.arange(2, dtype=torch.float64, device=t.device)])  # and both ends
         curves = torch.tanh(slopes * (times[:, None] - 0.5) + quick(self.raw_offsets.double()))  # (batch + 2, n_units)
         heights = curves @ weights
         low, high = heights[-2:]

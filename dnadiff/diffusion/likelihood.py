@@ -19,10 +19,11 @@ import torch
 from torch import Generator, Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import answers_of
 from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.diffusion.estimators import Estimator
+from dnadiff.diffusion.nats import nats_of
 from dnadiff.diffusion.noise import Noise
-from dnadiff.diffusion.subs import letter_nats
 from dnadiff.vocab import Vocab
 
 MOST_POSITIONS = 14  # of `exact`: 2**14 rows through the network
@@ -168,4 +169,4 @@ def _nats(
     valid = rows != vocab.pad
     t = times.to(tokens.device) if times is not None and denoiser.time_conditioned else None
     noisy = Batch(rows.masked_fill(hidden, vocab.mask), valid=None if valid.all() else valid)
-    return letter_nats(denoiser(noisy, wanted, t), rows[wanted], vocab).double().cpu()
+    return nats_of(answers_of(denoiser, noisy, wanted, t), rows[wanted], vocab).cpu()

@@ -32,6 +32,10 @@ class Noise(NamedTuple):
     def to(self, device: torch.device | str) -> Noise:
         return Noise(self.times.to(device, non_blocking=True), self.uniforms.to(device, non_blocking=True))
 
+    def pin_memory(self) -> Noise:
+        """The same in memory that a GPU reads by itself."""
+        return Noise(self.times.pin_memory(), self.uniforms.pin_memory())
+
 
 class LowDiscrepancy(Settings):
     """One shared offset spreads the times evenly (Kingma et al. 2021, app. I.1); MD4's antithetic sampling."""

@@ -19,7 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Answers
 from dnadiff.diffusion.gaussian import RATE, LearnedGamma, alpha, quick
+from dnadiff.diffusion.nats import letter_logits
 from dnadiff.network import Network
 from dnadiff.vocab import Vocab
 
@@ -101,18 +103,25 @@ class PlaidDenoiser:
 
     def __call__(self, batch: Batch, z: Tensor, gamma: Tensor, estimate: Tensor) -> Tensor:
         """Log-probabilities of the letters: (batch, length, n_letters), float32 or better."""
+        return self.answers(batch, z, gamma, estimate).all()
+
+    def answers(self, batch: Batch, z: Tensor, gamma: Tensor, estimate: Tensor) -> Answers:
+        """The same in parts, of some positions of all rows."""
         device = z.device.type
         with torch.autocast(device, enabled=False):
             entering, hidden = self.entrance(z, estimate, gamma), (batch.tokens == self.vocab.mask)[..., None]
             embedded = torch.where(hidden, entering, self.network.embed(batch.tokens))
         t = torch.sigmoid(gamma).to(embedded.dtype) if self.network.time_conditioned else None
         features = self.network.features(embedded, t, valid=batch.valid, segments=batch.segments, label=batch.label)
-        logits = self.network.logits(features)[..., self.vocab.letter_ids.to(z.device)]
-        with torch.autocast(device, enabled=False):
-            prior = (
-                z @ self.embeddings.to(z.dtype).mT * (alpha(gamma) / torch.sigmoid(gamma)).to(z.dtype)[:, None, None]
-            )
-            return torch.log_softmax(logits.to(z.dtype) + prior, dim=-1)
+        scale = (alpha(gamma) / torch.sigmoid(gamma)).to(z.dtype)[:, None, None]
+
+        def read(features: Tensor, z: Tensor) -> Tensor:
+            logits = letter_logits(self.network.logits(features), self.vocab)
+            with torch.autocast(device, enabled=False):
+                prior = z @ self.embeddings.to(z.dtype).mT * scale
+                return torch.log_softmax(logits.to(z.dtype) + prior, dim=-1)
+
+        return Answers((features, z), read, columns=len(z) * self.vocab.size, dim=1)
 
     def expected(self, log_probs: Tensor) -> Tensor:
         """The mean embedding: (batch, length, n_letters) -> (batch, length, width)."""
@@ -122,9 +131,10 @@ class PlaidDenoiser:
     @torch.no_grad()
     def first_estimate(self, batch: Batch, z: Tensor, gamma: Tensor, chosen: Tensor) -> Tensor:
         """What the chosen rows (batch,) are given for self-conditioning; zero in the others: (batch, length, width)."""
-        estimate = torch.zeros_like(z)
-        if chosen.any():
-            reader = replace(self, embeddings=self.embeddings[chosen])
-            log_probs = reader(batch.where(chosen), z[chosen], gamma[chosen], estimate[chosen])
-            estimate[chosen] = reader.expected(log_probs)
-        return estimate
+        estimate, rows = torch.zeros_like(z), chosen.nonzero()[:, 0]
+        if not len(rows):
+            return estimate
+        reader = replace(self, embeddings=self.embeddings[rows])
+        answers = reader.answers(batch.where(rows), z[rows], gamma[rows], estimate[rows])
+        (expected,) = answers.map(lambda log_probs: (reader.expected(log_probs),))
+        return estimate.index_copy(0, rows, expected)

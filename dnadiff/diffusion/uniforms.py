@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from dnadiff.rng import Stream, numpy_generator
+
+AHEAD = 4096  # numbers of a row that are drawn at a time, and sent to the device
 
 
 class RowUniforms:
@@ -20,12 +23,21 @@ class RowUniforms:
         """`rows`: numbers of the rows among all that are drawn with the seed; `where`: the branches that led here."""
         self._seed, self._rows, self._device, self._where = seed, tuple(rows), device, where
         self._streams = [numpy_generator(seed, Stream.SAMPLE, row, *where) for row in self._rows]
+        self._ahead = torch.empty(len(self._rows), 0, dtype=torch.float64, device=device)
 
     def __call__(self, *shape: int) -> Tensor:
         """(batch, *shape) float64 in [0, 1)."""
-        drawn = np.empty((len(self._streams), *shape))
-        for row, stream in enumerate(self._streams):
-            drawn[row] = stream.random(shape)
+        n = math.prod(shape)
+        if self._ahead.shape[1] < n:
+            self._ahead = torch.cat([self._ahead, self._next(max(n, AHEAD))], 1)
+        drawn, self._ahead = self._ahead.tensor_split([n], 1)
+        return drawn.reshape(len(drawn), *shape)
+
+    def _next(self, n: int) -> Tensor:
+        """(batch, n) of every stream."""
+        drawn = np.empty((len(self._streams), n))
+        for row, stream in zip(drawn, self._streams, strict=True):
+            stream.random(out=row)
         return torch.from_numpy(drawn).to(self._device)
 
     def branch(self, number: int) -> RowUniforms:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import answers_of
 from dnadiff.diffusion.contracts import Likelihood, PosteriorDenoiser
 from dnadiff.diffusion.estimators import Estimator, Numbers
+from dnadiff.diffusion.nats import nats_of
 from dnadiff.diffusion.noise import Noise
 from dnadiff.diffusion.objectives.masked import hide, scored_positions
 from dnadiff.diffusion.strands import nats_of_both_strands, opposite_strand
-from dnadiff.diffusion.subs import letter_nats
 from dnadiff.errors import InputError
 from dnadiff.inference.estimate import Meaning
 from dnadiff.model import DiffusionModel
@@ -140,8 +141,8 @@ def _one_hidden(model: DiffusionModel, batch: Batch, noise: Noise) -> Tensor:
     hidden = scored & (scored.cumsum(1) - 1 == number[:, None])
     denoiser = posterior(model)
     t = 1 / n_scored.clamp(min=1) if denoiser.time_conditioned else None
-    log_probs = denoiser(hide(batch, hidden, model.vocab), hidden, t)
-    nats = letter_nats(log_probs, batch.tokens[hidden], model.vocab).double()
+    answers = answers_of(denoiser, hide(batch, hidden, model.vocab), hidden, t)
+    nats = nats_of(answers, batch.tokens[hidden], model.vocab)
     return torch.zeros_like(n_scored, dtype=torch.float64).masked_scatter(n_scored > 0, nats) * n_scored
 
 

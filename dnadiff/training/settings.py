@@ -6,7 +6,6 @@ import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from dnadiff.config import Settings
 from dnadiff.diffusion.noise import LowDiscrepancy, Times
@@ -63,11 +62,10 @@ class OptimSettings(Settings):
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the exponential moving average that is validated, saved and used; null uses the weights themselves."""
 
-    def average(self, averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
-        """One step of the average; the decay rises to `ema` from 0.1, so that it soon forgets the initial weights."""
+    def decay(self, n_averaged: int) -> float:
+        """Of the average after so many steps: rises to `ema` from 0.1, so that it soon forgets the initial weights."""
         assert self.ema is not None
-        decay = min(self.ema, (1 + float(n_averaged)) / (10 + float(n_averaged)))
-        return averaged.lerp(current, 1 - decay)
+        return min(self.ema, (1 + n_averaged) / (10 + n_averaged))
 
 
 class TrainSettings(Settings):

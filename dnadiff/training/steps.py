@@ -55,6 +55,10 @@ class StepBatch:
     def to(self, device: torch.device) -> StepBatch:
         return replace(self, batch=self.batch.to(device), noise=self.noise.to(device))
 
+    def pin_memory(self) -> StepBatch:
+        """In memory that a GPU reads by itself, so that `to` does not make the host wait."""
+        return replace(self, batch=self.batch.pin_memory(), noise=self.noise.pin_memory())
+
 
 class StepDataset(Dataset[StepBatch]):
     """Batches by step number, in an order that visits every window once per epoch."""
@@ -125,7 +129,10 @@ class StepLoader(DataLoader[StepBatch]):
     """Reads steps ahead. Its position is where it was told to start, so there is no state to restore."""
 
     def __init__(self, dataset: Dataset[StepBatch], *, start: int, stop: int, workers: int) -> None:
-        super().__init__(dataset, batch_size=None, sampler=StepSampler(start, stop), num_workers=workers)
+        super().__init__(
+            dataset, batch_size=None, sampler=StepSampler(start, stop), num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -7,14 +7,16 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from dnadiff.training.settings import OptimSettings, TrainSettings
 
@@ -41,9 +43,39 @@ def make_trainer(train: TrainSettings, callbacks: Sequence[Callback], **more: An
 
 def moving_average(optim: OptimSettings) -> WeightAveraging | None:
     """The average of the weights that the settings ask for."""
-    if optim.ema is None:
-        return None
-    return WeightAveraging(torch.device(_accelerator()), use_buffers=False, avg_fn=optim.average)
+    return None if optim.ema is None else MovingAverage(optim.decay)
+
+
+class MovingAverage(WeightAveraging):
+    """Lightning's average, taken in one call and without a word from the device."""
+
+    def __init__(self, decay: Callable[[int], float]) -> None:
+        """`decay`: of the average after so many steps."""
+        super().__init__(torch.device(_accelerator()), use_buffers=False)
+        self._decay = decay
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            self._average_model = _Averaged(pl_module, self._device, self._decay)
+
+
+class _Averaged(AveragedModel):
+    """torch's, but that steps are counted by the host: torch asks the device for their number, many times a step."""
+
+    def __init__(self, model: nn.Module, device: torch.device | int | None, decay: Callable[[int], float]) -> None:
+        super().__init__(model, device)
+        self.n_averaged = self.n_averaged.cpu()
+        self._decay = decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """The first weights are taken as they are."""
+        n_averaged = int(self.n_averaged)
+        weight = 1.0 - self._decay(n_averaged) if n_averaged else 1.0
+        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), weight)
+        for mine, other in zip(self.module.buffers(), model.buffers(), strict=True):
+            mine.copy_(other)
+        self.n_averaged += 1
 
 
 def _accelerator() -> str:

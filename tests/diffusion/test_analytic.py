@@ -5,20 +5,21 @@ import torch
 from worlds import MarkovChain, uniforms
 
 from dnadiff.batch import Batch
-from dnadiff.diffusion.samplers.analytic import Analytic, log_odds
+from dnadiff.diffusion.answers import Answers
+from dnadiff.diffusion.samplers.analytic import Analytic
 from dnadiff.diffusion.schedules import Geometric, Linear, LogLinear
 from dnadiff.vocab import DNA
 
 
 class Scores:
-    """The exact score of a small language, times a constant."""
+    """The exact score of a small language, times a constant; less the odds."""
 
     def __init__(self, world, scale=1.0):
         self.world, self.scale = world, scale
 
-    def log_scores(self, batch, wanted, t):
+    def log_q(self, batch, wanted, t):
         log_probs = self.world.features(self.world.embed(batch.tokens))[wanted][:, DNA.letter_ids]
-        return log_probs + math.log(self.scale) + log_odds(t)[wanted.nonzero()[:, 0], None]
+        return Answers((log_probs,), lambda part: part + math.log(self.scale), columns=4)
 
 
 def states(denoiser, tokens, sampler, schedule, seed=0):

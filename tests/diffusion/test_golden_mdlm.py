@@ -8,10 +8,10 @@ from golden_mdlm import GOLDEN, HIDDEN, SCALARS, SCHEDULES, SIX, Given
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.discrete import Step, step_nats
+from dnadiff.diffusion.nats import letter_nats
 from dnadiff.diffusion.noise import Noise, Stratified
 from dnadiff.diffusion.objectives import D3PM, MDLM
 from dnadiff.diffusion.schedules import LogLinear
-from dnadiff.diffusion.subs import letter_nats
 
 NETWORK = Given(GOLDEN["in.logits"])
 X0, XT, T = GOLDEN["in.x0"], GOLDEN["in.xt"], GOLDEN["in.t"]

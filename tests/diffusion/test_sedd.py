@@ -38,7 +38,7 @@ def golden_loss(schedule):
 def golden_log_scores(t):
     """`t`: (3,) chance to be hidden."""
     denoiser = SEDD().denoiser(Given(GOLDEN["in.logits"]), LogLinear(), SIX)
-    return denoiser.log_scores(Batch(GOLDEN["in.xt"]), HIDDEN, t.double())
+    return denoiser.log_q(Batch(GOLDEN["in.xt"]), HIDDEN, t.float()).all() + log_odds(of_hidden(t))
 
 
 def of_hidden(times):

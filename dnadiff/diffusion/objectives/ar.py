@@ -17,6 +17,7 @@ from dnadiff.batch import Batch
 from dnadiff.config import Settings
 from dnadiff.diffusion.contracts import Likelihood, LossTerms, NoiseSchedule, SequenceSampler, TrainingObjective
 from dnadiff.diffusion.estimators import Estimator
+from dnadiff.diffusion.nats import letter_logits
 from dnadiff.diffusion.noise import Noise
 from dnadiff.diffusion.objectives.base import ObjectiveSettings
 from dnadiff.diffusion.objectives.masked import scored_positions
@@ -63,9 +64,7 @@ class AR(ObjectiveSettings):
     def loss(self, network: Network, batch: Batch, noise: Noise, schedule: NoiseSchedule, vocab: Vocab) -> LossTerms:
         """-log p of every letter given those before it: exact, hence a bound as well."""
         scored = scored_positions(batch, vocab)
-        nats = self.denoiser(network, schedule, vocab).nats(batch, scored, batch.tokens[scored])
-        into = torch.zeros(scored.shape, dtype=nats.dtype, device=nats.device)
-        return LossTerms(into.masked_scatter(scored, nats), scored)
+        return LossTerms(self.denoiser(network, schedule, vocab).nats(batch, scored), scored)
 
     @torch.no_grad()
     def row_nats(
@@ -92,15 +91,14 @@ class NextLetter:
         """Log-probabilities at `wanted`: (n, n_letters) float32 or better; see `contracts.NextToken`."""
         return SubsDenoiser(self.network, self.vocab)(shift_right(batch, self.vocab), wanted)
 
-    def nats(self, batch: Batch, wanted: Tensor, tokens: Tensor) -> Tensor:
-        """-log p of the true letters (n,) at `wanted`: (n,); what calling it says of them, in bounded memory."""
-        return SubsDenoiser(self.network, self.vocab).nats(shift_right(batch, self.vocab), wanted, tokens)
+    def nats(self, batch: Batch, wanted: Tensor) -> Tensor:
+        """-log p of the letters at `wanted`, zero elsewhere: (batch, length); what calling it says of them."""
+        return SubsDenoiser(self.network, self.vocab).nats(shift_right(batch, self.vocab), wanted, batch.tokens)
 
     def step(self, tokens: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
         """Log-probabilities at the next position: (batch, n_letters); see `contracts.NextToken`."""
         features, cache = self.network.step(self.network.embed(tokens[:, None]), cache)
-        logits = self.network.logits(features[:, 0])[:, self.vocab.letter_ids.to(tokens.device)]
-        return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1), cache
+        return letter_logits(self.network.logits(features[:, 0]), self.vocab).log_softmax(-1), cache
 
 
 def shift_right(batch: Batch, vocab: Vocab) -> Batch:

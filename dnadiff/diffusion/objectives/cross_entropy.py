@@ -4,8 +4,8 @@
 
 and with T steps, from t = i / T back to s = (i - 1) / T, the weight is T (alpha_s - alpha_t) / (1 - alpha_t).
 
-Unusual: the head runs at hidden positions only, and the integral's weight multiplies nothing where nothing is hidden,
-so a batch without a single scored position has loss zero and gradient zero.
+Unusual: only hidden positions have a part in the loss, and the integral's weight multiplies nothing where nothing is
+hidden, so a batch without a single scored position has loss zero and gradient zero.
 """
 
 from __future__ import annotations

@@ -22,10 +22,12 @@ from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import LossTerms, NoiseSchedule, TrainingObjective
 from dnadiff.diffusion.discrete import Step, step_at, step_nats
 from dnadiff.diffusion.estimators import Estimator
+from dnadiff.diffusion.heads import costs_at
+from dnadiff.diffusion.nats import letter_logits, letter_nats
 from dnadiff.diffusion.noise import Noise
 from dnadiff.diffusion.objectives.base import ObjectiveSettings
-from dnadiff.diffusion.objectives.masked import hide, scored_positions, spread
-from dnadiff.diffusion.subs import SubsDenoiser, letter_nats, logits_of
+from dnadiff.diffusion.objectives.masked import hide, scored_positions
+from dnadiff.diffusion.subs import SubsDenoiser
 from dnadiff.network import Network
 from dnadiff.vocab import Vocab
 
@@ -52,17 +54,13 @@ class D3PM(ObjectiveSettings):
         scored = scored_positions(batch, vocab)
         step = step_at(noise.times, self.T, schedule)
         hidden = scored & (noise.uniforms[:, 0] >= step.alpha_t[:, None])
-        noisy, time = hide(batch, hidden, vocab), (1.0 - step.alpha_t).float()
-        log_probs = self._log_probs(network, noisy, hidden, time, vocab)
-        row = hidden.nonzero()[:, 0]
-        kl = step_nats(
-            letter_nats(log_probs, batch.tokens[hidden], vocab),
-            log_probs[:, vocab.n_letters :].exp().sum(-1),
-            Step(step.alpha_s[row], step.alpha_t[row]),
-        ).to(log_probs.dtype)
-        copied = self._log_probs(network, batch, scored, torch.zeros_like(time), vocab)
-        reconstruction = letter_nats(copied, batch.tokens[scored], vocab)
-        return LossTerms(spread(self.T * kl, hidden) + spread(reconstruction, scored), scored)
+        time = (1.0 - step.alpha_t).float()
+        nats, mask_prob = self._nats(network, batch, hide(batch, hidden, vocab), hidden, time, vocab)
+        some = hidden.any(1)  # elsewhere alpha_t may be 1, and the step without a limit
+        of_rows = Step(step.alpha_s.where(some, 1.0)[:, None], step.alpha_t.where(some, 0.0)[:, None])
+        kl = step_nats(nats, mask_prob, of_rows)
+        reconstruction, _ = self._nats(network, batch, batch, scored, torch.zeros_like(time), vocab)
+        return LossTerms(self.T * kl.to(nats.dtype) + reconstruction, scored)
 
     @torch.no_grad()
     def row_nats(
@@ -85,10 +83,16 @@ class D3PM(ObjectiveSettings):
         """
         return SubsDenoiser(network, vocab)
 
-    def _log_probs(self, network: Network, batch: Batch, wanted: Tensor, time: Tensor, vocab: Vocab) -> Tensor:
-        """(n, n_letters) log p(x_0) at `wanted`; without zero masking, one column more for the mask."""
-        ids = vocab.letter_ids
-        if not self.zero_masking:
-            ids = torch.cat([ids, ids.new_tensor([vocab.mask])])
-        logits = logits_of(ids, network, batch, wanted, time if network.time_conditioned else None)
-        return torch.log_softmax(logits, dim=-1)
+    def _nats(
+        self, network: Network, batch: Batch, seen: Batch, wanted: Tensor, time: Tensor, vocab: Vocab
+    ) -> tuple[Tensor, ...]:
+        """(batch, length) -log p(x_0 = letter) at `wanted`, and p(x_0 = mask); zero elsewhere."""
+
+        def cost(logits: Tensor, true: Tensor) -> tuple[Tensor, ...]:
+            letters = letter_logits(logits, vocab)
+            masks = logits[:, vocab.mask, None].to(letters.dtype)[:, : 0 if self.zero_masking else 1]
+            log_probs = torch.cat([letters, masks], 1).log_softmax(-1)
+            return letter_nats(log_probs, true, vocab), log_probs[:, vocab.n_letters :].exp().sum(-1)
+
+        t = time if network.time_conditioned else None
+        return costs_at(network, seen, wanted, t, batch.tokens, cost, vocab)

@@ -27,11 +27,13 @@ from dnadiff.batch import Batch
 from dnadiff.config import Settings
 from dnadiff.diffusion.contracts import LossTerms, NoiseSchedule, TrainingObjective
 from dnadiff.diffusion.estimators import Estimator
+from dnadiff.diffusion.heads import costs_at
 from dnadiff.diffusion.learned_schedule import Learned, LearnedSchedule
+from dnadiff.diffusion.nats import letter_logits, letter_nats
 from dnadiff.diffusion.noise import Noise
 from dnadiff.diffusion.objectives.base import ObjectiveSettings
-from dnadiff.diffusion.objectives.masked import hide, scored_positions, spread
-from dnadiff.diffusion.subs import SubsDenoiser, letter_nats
+from dnadiff.diffusion.objectives.masked import hide, scored_positions
+from dnadiff.diffusion.subs import SubsDenoiser
 from dnadiff.network import BackboneSettings, Network
 from dnadiff.vocab import Vocab
 
@@ -76,8 +78,7 @@ class GenMD4(ObjectiveSettings):
         masks = [scored & (uniforms >= visible) for uniforms in noise.uniforms.unbind(1)]
         weight = ((1.0 - self.first_time) / t)[:, None]
         first, second = (
-            weight * spread(_position_nats(network, batch, hidden, level.exp(), schedule, vocab), hidden)
-            for hidden in masks
+            weight * _position_nats(network, batch, hidden, level.exp(), schedule, vocab) for hidden in masks
         )  # (batch, length) each
         nats = (first + second) / 2 + self._guess_nats(schedule)[letters] * scored
         advantage = (first - second).detach().sum(1, keepdim=True) / 2
@@ -86,7 +87,7 @@ class GenMD4(ObjectiveSettings):
 
     def _guess_nats(self, schedule: LearnedSchedule) -> Tensor:
         """(n_letters,) chance to be hidden at `first_time`, times nats of a letter given that it is hidden then."""
-        log_hidden = schedule.log_hidden(schedule.log_power.new_tensor(self.first_time))
+        log_hidden = schedule.log_hidden(schedule.log_power.new_full((), self.first_time))
         return -log_hidden.exp() * log_hidden.log_softmax(-1)
 
     @torch.no_grad()
@@ -105,27 +106,32 @@ class GenMD4(ObjectiveSettings):
         masks = estimator.masks(scored_positions(batch, vocab), noise, powers[_letters(batch.tokens, vocab)])
         draws = []
         for hidden, weight, times in masks:
-            nats = _position_nats(network, batch, hidden, times[:, None] ** powers, schedule, vocab).double()
-            draws.append(spread(nats, hidden).sum(1) * weight)
+            nats = _position_nats(network, batch, hidden, times[:, None] ** powers, schedule, vocab)
+            draws.append(nats.double().sum(1) * weight)
         return torch.stack(draws).mean(0)
 
 
 def _position_nats(
     network: Network, batch: Batch, hidden: Tensor, level: Tensor, schedule: LearnedSchedule, vocab: Vocab
 ) -> Tensor:
-    """(n,) cost of hidden positions in units of v = w / t, at t = 1.
+    """(batch, length) cost of hidden positions in units of v = w / t, at t = 1; zero elsewhere.
 
     Args:
-        hidden: (batch, length) bool, n True.
+        hidden: (batch, length) bool.
         level: (batch, n_letters) chance of each letter to be hidden, whose mean the network is told.
     """
+    powers = schedule.powers()
+
+    def cost(logits: Tensor, true: Tensor) -> tuple[Tensor, ...]:
+        log_probs = letter_logits(logits, vocab).log_softmax(-1)
+        own = powers[_letters(true, vocab)]
+        return ((log_probs.exp() * powers).sum(-1) + own * (letter_nats(log_probs, true, vocab) - 1.0),)
+
     t = level.mean(1) if network.time_conditioned else None
-    log_probs = SubsDenoiser(network, vocab)(hide(batch, hidden, vocab), hidden, t)
-    tokens, powers = batch.tokens[hidden], schedule.powers()
-    own = powers[_letters(tokens, vocab)]
-    return (log_probs.exp() * powers).sum(-1) + own * (letter_nats(log_probs, tokens, vocab) - 1.0)
+    (nats,) = costs_at(network, hide(batch, hidden, vocab), hidden, t, batch.tokens, cost, vocab)
+    return nats
 
 
 def _letters(tokens: Tensor, vocab: Vocab) -> Tensor:
     """The number of each token among the letters, same shape; the first where it is none."""
-    return vocab.letter_index.to(tokens.device)[tokens].clamp(min=0)
+    return vocab.on(tokens.device).letter_index[tokens].clamp(min=0)

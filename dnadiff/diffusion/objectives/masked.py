@@ -76,12 +76,12 @@ class Masked(ObjectiveSettings):
 
         Args:
             noisy: rows whose hidden positions hold the mask.
-            hidden: (batch, length) bool, n True.
+            hidden: (batch, length) bool.
             times: (batch,) chance to be hidden, for networks that are conditioned on it.
-            tokens: (n,) the letters that were there.
+            tokens: (batch, length) the letters that were there.
 
         Returns:
-            (n,) float32 or better.
+            (batch, length) float32 or better, zero elsewhere.
         """
 
     def loss(self, network: Network, batch: Batch, noise: Noise, schedule: NoiseSchedule, vocab: Vocab) -> LossTerms:
@@ -90,8 +90,8 @@ class Masked(ObjectiveSettings):
         level = self.level(noise.times, schedule)
         hidden = scored & (noise.uniforms[:, 0] >= level.alpha[:, None])
         nats = self._position_nats(network, batch, hidden, (1.0 - level.alpha).float(), vocab)
-        weight = level.weight[:, None].expand_as(hidden)[hidden].to(nats.dtype)
-        return LossTerms(spread(nats * weight, hidden), scored)
+        weight = level.weight.where(hidden.any(1), 0.0)  # it is endless where nothing can be hidden
+        return LossTerms(nats * weight[:, None].to(nats.dtype), scored)
 
     def level(self, times: Tensor, schedule: NoiseSchedule) -> Level:
         """What training does with times (batch,) in [0, 1]."""
@@ -115,20 +115,13 @@ class Masked(ObjectiveSettings):
     ) -> Tensor:
         """See `TrainingObjective`; rows where nothing is scored cost nothing."""
         draws = [
-            self._weighted_sum(network, batch, *masks, vocab)
-            for masks in estimator.masks(scored_positions(batch, vocab), noise)
+            self._position_nats(network, batch, hidden, times, vocab).double().sum(1) * weight
+            for hidden, weight, times in estimator.masks(scored_positions(batch, vocab), noise)
         ]
         return torch.stack(draws).mean(0)
 
-    def _weighted_sum(
-        self, network: Network, batch: Batch, hidden: Tensor, weight: Tensor, times: Tensor, vocab: Vocab
-    ) -> Tensor:
-        nats = self._position_nats(network, batch, hidden, times, vocab).double()
-        total = torch.zeros(len(hidden), dtype=torch.float64, device=nats.device)
-        return total.index_add_(0, hidden.nonzero()[:, 0], nats) * weight
-
     def _position_nats(self, network: Network, batch: Batch, hidden: Tensor, times: Tensor, vocab: Vocab) -> Tensor:
-        return self.position_nats(network, hide(batch, hidden, vocab), hidden, times, batch.tokens[hidden], vocab)
+        return self.position_nats(network, hide(batch, hidden, vocab), hidden, times, batch.tokens, vocab)
 
 
 def scored_positions(batch: Batch, vocab: Vocab) -> Tensor:
@@ -139,8 +132,3 @@ def scored_positions(batch: Batch, vocab: Vocab) -> Tensor:
 def hide(batch: Batch, hidden: Tensor, vocab: Vocab) -> Batch:
     """The batch with the mask at hidden positions (batch, length)."""
     return replace(batch, tokens=batch.tokens.masked_fill(hidden, vocab.mask))
-
-
-def spread(values: Tensor, positions: Tensor) -> Tensor:
-    """Values (n,) at the n True positions (batch, length), zero elsewhere."""
-    return torch.zeros(positions.shape, dtype=values.dtype, device=values.device).masked_scatter(positions, values)

@@ -60,18 +60,17 @@ class MLM(ObjectiveSettings):
         """Cross-entropy at the chosen positions; `valid` is True at these alone."""
         chosen = scored_positions(batch, vocab) & (noise.uniforms[:, 0] < self.chosen)
         seen = self.corrupted(batch, chosen, noise, vocab)
-        nats = self.denoiser(network, schedule, vocab).nats(seen, chosen, batch.tokens[chosen])
-        into = torch.zeros(chosen.shape, dtype=nats.dtype, device=nats.device)
-        return LossTerms(into.masked_scatter(chosen, nats), chosen)
+        return LossTerms(self.denoiser(network, schedule, vocab).nats(seen, chosen, batch.tokens), chosen)
 
     def corrupted(self, batch: Batch, chosen: Tensor, noise: Noise, vocab: Vocab) -> Batch:
         """What the network sees; `chosen` (batch, length) bool, all other positions as they are."""
-        eligible = torch.tensor(range(len(vocab.tokens)) if self.any_token else vocab.letters)
+        device = batch.tokens.device
+        eligible = torch.arange(len(vocab.tokens), device=device) if self.any_token else vocab.on(device).letter_ids
         index = (noise.uniforms[:, 2] * len(eligible)).long().clamp(max=len(eligible) - 1)
         fate = noise.uniforms[:, 1]
         tokens = batch.tokens.masked_fill(chosen & (fate < HIDDEN), vocab.mask)
         replaced = chosen & (fate >= HIDDEN) & (fate < HIDDEN + REPLACED)
-        return replace(batch, tokens=torch.where(replaced, eligible.to(index.device)[index], tokens))
+        return replace(batch, tokens=torch.where(replaced, eligible[index], tokens))
 
     def row_nats(
         self,

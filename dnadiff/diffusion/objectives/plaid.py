@@ -159,16 +159,19 @@ class PlaidObjective(nn.Module):
         rows = torch.where(guessed[:, None, None], embeddings.detach(), embeddings)  # (batch, n_letters, width)
         gamma, slope = self.gamma.at(share), (self.gamma.stop - self.gamma.start) * speed
         gamma, slope = (torch.where(guessed, value.detach(), value) for value in (gamma, slope))
-        letters = vocab.letter_index.to(batch.tokens.device)[batch.tokens].clamp(min=0)[..., None]
+        letters = vocab.on(batch.tokens.device).letter_index[batch.tokens].clamp(min=0)[..., None]
         x = rows.gather(1, letters.expand(-1, -1, rows.shape[-1]))  # (batch, length, width)
         normal = gaussians(noise.uniforms[:, :-1].to(x.dtype)).mT
         left, spread = (value.to(x.dtype)[:, None, None] for value in (alpha(gamma), sigma(gamma)))
         z = left * x + spread * normal
         noisy = hide(batch, scored_positions(batch, vocab), vocab)
         denoiser = self._reader(network, vocab, rows)
-        log_probs = denoiser(noisy, z, gamma, denoiser.first_estimate(noisy, z, gamma, guessed))
+
+        def cost(log_probs: Tensor, true: Tensor, clean: Tensor) -> tuple[Tensor, ...]:
+            missed = (clean - denoiser.expected(log_probs)).square().sum(-1)
+            return -log_probs.gather(-1, true).squeeze(-1), missed
+
+        answers = denoiser.answers(noisy, z, gamma, denoiser.first_estimate(noisy, z, gamma, guessed))
+        reading, missed = answers.map(cost, letters, x)
         weight = (0.5 * slope * (-gamma).exp()).to(x.dtype)[:, None]
-        return Costs(
-            reading=-log_probs.gather(-1, letters).squeeze(-1),
-            diffusion=weight * (x - denoiser.expected(log_probs)).square().sum(-1),
-        )
+        return Costs(reading, diffusion=weight * missed)

@@ -16,14 +16,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Answers
 from dnadiff.diffusion.contracts import NoiseSchedule
+from dnadiff.diffusion.heads import costs_at, logits_at
+from dnadiff.diffusion.nats import letter_logits, letter_nats
 from dnadiff.diffusion.objectives.masked import Masked
-from dnadiff.diffusion.samplers.analytic import Analytic, log_odds
-from dnadiff.diffusion.subs import letter_logits, letter_nats
+from dnadiff.diffusion.samplers.analytic import Analytic
 from dnadiff.network import Network
 from dnadiff.vocab import Vocab
 
@@ -41,8 +42,14 @@ class SEDD(Masked):
         self, network: Network, noisy: Batch, hidden: Tensor, times: Tensor, tokens: Tensor, vocab: Vocab
     ) -> Tensor:
         """-log q(letter) + sum of q - 1, at least -log of the normalised q; see `Masked`."""
-        log_q = _log_q(network, noisy, hidden, times, vocab)
-        return letter_nats(log_q, tokens, vocab) + log_q.exp().sum(-1) - 1.0
+
+        def cost(logits: Tensor, true: Tensor) -> tuple[Tensor, ...]:
+            log_q = _log_q(logits, vocab)
+            return (letter_nats(log_q, true, vocab) + log_q.exp().sum(-1) - 1.0,)
+
+        t = times if network.time_conditioned else None
+        (nats,) = costs_at(network, noisy, hidden, t, tokens, cost, vocab)
+        return nats
 
     def denoiser(self, network: Network, schedule: NoiseSchedule, vocab: Vocab) -> SEDDDenoiser:
         """The network as scores, read exactly as training reads it."""
@@ -62,14 +69,18 @@ class SEDDDenoiser:
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
         """Log-probabilities at `wanted`: (n, n_letters) float32 or better; see `PosteriorDenoiser`."""
-        return torch.log_softmax(_log_q(self.network, batch, wanted, t, self.vocab), dim=-1)
+        return self.answers(batch, wanted, t).all()
 
-    def log_scores(self, batch: Batch, wanted: Tensor, t: Tensor) -> Tensor:
-        """Log-scores at `wanted`: (n, n_letters) float64; see `ScoreDenoiser`."""
-        return _log_q(self.network, batch, wanted, t.float(), self.vocab) + log_odds(t)[wanted.nonzero()[:, 0], None]
+    def answers(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Answers:
+        """The same in parts."""
+        return self.log_q(batch, wanted, t).then(lambda log_q: log_q.log_softmax(-1))
+
+    def log_q(self, batch: Batch, wanted: Tensor, t: Tensor | None) -> Answers:
+        """Log-scores less the log-odds of t, at `wanted`: (n, n_letters); see `ScoreDenoiser`."""
+        told = t if self.network.time_conditioned else None
+        return logits_at(self.network, batch, wanted, told, self.vocab).then(lambda part: _log_q(part, self.vocab))
 
 
-def _log_q(network: Network, batch: Batch, wanted: Tensor, t: Tensor | None, vocab: Vocab) -> Tensor:
-    """(n, n_letters) float32 or better; a head that gives zeros says that all letters are equally likely."""
-    logits = letter_logits(network, batch, wanted, t if network.time_conditioned else None, vocab)
-    return logits - math.log(vocab.n_letters)
+def _log_q(logits: Tensor, vocab: Vocab) -> Tensor:
+    """(n, vocab) -> (n, n_letters); a head that gives zeros says that all letters are equally likely."""
+    return letter_logits(logits, vocab) - math.log(vocab.n_letters)

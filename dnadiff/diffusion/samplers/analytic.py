@@ -44,17 +44,31 @@ class Analytic(OnGrid):
             hidden = state.tokens == vocab.mask
             late, which = uniforms(2, hidden.shape[1]).unbind(1)  # each (batch, length)
             if hidden.any():
-                log_scores = self._log_scores(denoiser, state, hidden, float(t))
-                chances = letter_chances(log_scores, t, s).sum(-1)
-                revealed = (late[hidden] < chances) | (float(s) == 0.0)
-                drawn = draw_letters(self.sharpen(log_scores[revealed]), which[hidden][revealed], vocab)
-                state = put(state, hidden.masked_scatter(hidden, revealed), drawn)
+                revealed, drawn = self._decide(denoiser, state, hidden, t, s, late[hidden], which[hidden], vocab)
+                state = put(state, hidden.masked_scatter(hidden, revealed), drawn[revealed])
             yield state
 
     @torch.no_grad()
-    def _log_scores(self, denoiser: ScoreDenoiser, state: Batch, hidden: Tensor, t: float) -> Tensor:
-        times = torch.full((len(hidden),), t, dtype=torch.float64, device=hidden.device)
-        return denoiser.log_scores(state, hidden, times)
+    def _decide(
+        self,
+        denoiser: ScoreDenoiser,
+        state: Batch,
+        hidden: Tensor,
+        t: Tensor,
+        s: Tensor,
+        late: Tensor,
+        which: Tensor,
+        vocab: Vocab,
+    ) -> tuple[Tensor, ...]:
+        """Whether each hidden position is revealed, and its letter if so."""
+
+        def decision(log_q: Tensor, late: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            log_scores = log_q.double() + log_odds(t)
+            revealed = (late < letter_chances(log_scores, t, s).sum(-1)) | (float(s) == 0.0)
+            return revealed, draw_letters(self.sharpen(log_scores), which, vocab)
+
+        times = torch.full((len(hidden),), float(t), device=hidden.device)
+        return denoiser.log_q(state, hidden, times).map(decision, late, which)
 
 
 def log_odds(t: Tensor) -> Tensor:

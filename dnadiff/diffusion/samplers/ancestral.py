@@ -67,8 +67,10 @@ class Ancestral(OnGrid):
         asked = (state.tokens == vocab.mask) & (late < most)
         if not asked.any():
             return state
-        log_probs = self.ask(denoiser, state, asked, moment.hide_before)  # (n, n_letters)
-        chance = most - (log_probs.exp() * (most - reveal)).sum(-1)  # `most` to the last bit where letters are alike
-        revealed = late[asked] < chance
-        drawn = draw_letters((log_probs + reveal.log())[revealed], which[asked][revealed], vocab)
-        return put(state, asked.masked_scatter(asked, revealed), drawn)
+
+        def decision(log_probs: Tensor, late: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            chance = most - (log_probs.exp() * (most - reveal)).sum(-1)  # `most` to the last bit if letters are alike
+            return late < chance, draw_letters(log_probs + reveal.log(), which, vocab)
+
+        revealed, drawn = self.decide(denoiser, state, asked, moment.hide_before, decision, late, which)
+        return put(state, asked.masked_scatter(asked, revealed), drawn[revealed])

@@ -33,7 +33,7 @@ class Autoregressive(Sharpened):
     def sample(
         self, denoiser: NextToken, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
-        """Fill every mask of `state`, yielding the state after each position; visible positions never change.
+        """Fill every mask of a copy of `state`, yielding it after each position; visible positions never change.
 
         Raises:
             InputError: a visible position follows a hidden one, or rows are padded or packed.
@@ -44,13 +44,12 @@ class Autoregressive(Sharpened):
                 "an autoregressive model goes on from the start of a sequence and cannot fill a gap; "
                 "give rows that begin with what is known and have only masks after it"
             )
+        state = replace(state, tokens=state.tokens.clone())
         tokens, cache = torch.full_like(state.tokens[:, 0], vocab.mask), None
         for position in range(state.tokens.shape[1]):
             drawn, cache = self._draw(denoiser, tokens, cache, vocab, uniforms)
             tokens = torch.where(hidden[:, position], drawn, state.tokens[:, position])
-            filled = state.tokens.clone()
-            filled[:, position] = tokens
-            state = replace(state, tokens=filled)
+            state.tokens[:, position] = tokens
             yield state
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Reduce, answers_of
 from dnadiff.diffusion.contracts import PosteriorDenoiser, SequenceSampler
 from dnadiff.vocab import Vocab
 
@@ -37,19 +38,36 @@ class Sharpened(SequenceSampler):
         kept = (rank < (self.top_k or len(rank))) & (before < (self.top_p or math.inf))
         return sharp.masked_fill(~kept.scatter(-1, order, kept), -math.inf).log_softmax(-1)
 
-    @torch.no_grad()
     def ask(self, denoiser: PosteriorDenoiser, state: Batch, wanted: Tensor, hide: float | Tensor) -> Tensor:
-        """Log-probabilities of what is to be drawn.
+        """Log-probabilities of what is to be drawn: (n, n_letters) float64, normalised; arguments as for `decide`."""
+        (log_probs,) = self.decide(denoiser, state, wanted, hide, lambda log_probs: (log_probs,))
+        return log_probs
+
+    @torch.no_grad()
+    def decide(
+        self,
+        denoiser: PosteriorDenoiser,
+        state: Batch,
+        wanted: Tensor,
+        hide: float | Tensor,
+        decision: Reduce,
+        *beside: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """What is made of the distributions at wanted positions, which are never held all at once.
 
         Args:
             wanted: (batch, length) bool, n True.
             hide: chance that a position is hidden now, of all rows or (batch,).
+            decision: normalised log-probabilities (m, n_letters) float64 of some of them, and what is beside them,
+                (m,) each -> tensors (m,).
+            beside: (batch, length) each, such as uniforms.
 
         Returns:
-            (n, n_letters) float64, normalised.
+            (n,) each.
         """
         t = torch.as_tensor(hide, dtype=torch.get_default_dtype(), device=wanted.device).expand(len(wanted))
-        return self.sharpen(denoiser(state, wanted, t if denoiser.time_conditioned else None))
+        answers = answers_of(denoiser, state, wanted, t if denoiser.time_conditioned else None)
+        return answers.then(self.sharpen).map(decision, *(values[wanted] for values in beside))
 
 
 def uniform_times(steps: int) -> Tensor:
@@ -85,19 +103,19 @@ class OnGrid(Sharpened):
 
 
 def draw_letters(log_weights: Tensor, uniforms: Tensor, vocab: Vocab) -> Tensor:
-    """One letter per row by inversion in float64.
+    """One letter per distribution by inversion in float64.
 
     Args:
-        log_weights: (n, n_letters), not necessarily normalised.
-        uniforms: (n,) float64 in [0, 1).
+        log_weights: (..., n_letters), not necessarily normalised.
+        uniforms: (...) float64 in [0, 1).
 
     Returns:
-        (n,) int64 token ids on the same device.
+        (...) int64 token ids on the same device.
     """
     cumulative = torch.softmax(log_weights.double(), dim=-1).cumsum(-1)
-    cumulative = cumulative / cumulative[:, -1:]  # so that no letter of chance 0 takes what rounding leaves
-    index = (uniforms[:, None] >= cumulative[:, :-1]).sum(-1)
-    return vocab.letter_ids.to(index.device)[index]
+    cumulative = cumulative / cumulative[..., -1:]  # so that no letter of chance 0 takes what rounding leaves
+    index = (uniforms[..., None] >= cumulative[..., :-1]).sum(-1)
+    return vocab.on(index.device).letter_ids[index]
 
 
 def put(state: Batch, chosen: Tensor, tokens: Tensor) -> Batch:

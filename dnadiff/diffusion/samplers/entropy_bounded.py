@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
@@ -39,13 +40,18 @@ class EntropyBounded(Sharpened):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+
+        def decision(log_probs: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            drawn = draw_letters(log_probs, which, vocab)
+            return drawn, SURENESS[self.order](log_probs, drawn), entropy(log_probs)
+
         n_masks = (state.tokens == vocab.mask).sum(1)
         while (hidden := state.tokens == vocab.mask).any():
-            log_probs = self.ask(denoiser, state, hidden, hidden.sum(1).clamp(min=1) / n_masks.clamp(min=1))
-            drawn = draw_letters(log_probs, uniforms(hidden.shape[1])[hidden], vocab)
-            sureness = spread(hidden, SURENESS[self.order](log_probs, drawn))
+            hide, which = hidden.sum(1).clamp(min=1) / n_masks.clamp(min=1), uniforms(hidden.shape[1])
+            drawn, sure, unsure = self.decide(denoiser, state, hidden, hide, decision, which)
+            sureness = spread(hidden, sure)
             order = sureness.sort(dim=1, descending=True, stable=True).indices
-            nats = spread(hidden, entropy(log_probs), torch.inf).gather(1, order)  # (batch, length), surest first
+            nats = spread(hidden, unsure, torch.inf).gather(1, order)  # (batch, length), surest first
             cost = (nats.cumsum(1) - nats.cummax(1).values).nan_to_num(torch.inf)
             chosen = highest(sureness, (cost <= self.bound).sum(1))
             state = put(state, chosen, drawn[chosen[hidden]])

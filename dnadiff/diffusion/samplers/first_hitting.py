@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
@@ -34,6 +35,10 @@ class FirstHitting(Sharpened):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each position; visible positions never change."""
+
+        def decision(log_probs: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            return (draw_letters(log_probs, which, vocab),)
+
         hidden = state.tokens == vocab.mask
         hide = torch.ones(len(hidden), dtype=torch.float64, device=hidden.device)
         for _ in range(int(hidden.sum(1).max())):
@@ -41,7 +46,7 @@ class FirstHitting(Sharpened):
             when, where, which = uniforms(3).unbind(1)  # each (batch,)
             hide = hide * when ** (1.0 / n_hidden.clamp(min=1))
             chosen = hidden & (hidden.cumsum(1) == (where * n_hidden).long()[:, None] + 1)
-            log_probs = self.ask(denoiser, state, chosen, hide)
-            state = put(state, chosen, draw_letters(log_probs, which[chosen.any(1)], vocab))
+            (drawn,) = self.decide(denoiser, state, chosen, hide, decision, which[:, None].expand_as(chosen))
+            state = put(state, chosen, drawn)
             hidden = hidden & ~chosen
             yield state

@@ -49,7 +49,7 @@ SURENESS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def drawn_log_prob(log_probs: Tensor, tokens: Tensor, vocab: Vocab) -> Tensor:
     """(n,) log-probability of tokens (n,) that are letters."""
-    return _drawn(log_probs, vocab.letter_index.to(tokens.device)[tokens])
+    return _drawn(log_probs, vocab.on(tokens.device).letter_index[tokens])
 
 
 class Ordered(OnGrid):
@@ -66,6 +66,11 @@ class Ordered(OnGrid):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+
+        def decision(log_probs: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            drawn = draw_letters(log_probs, which, vocab)
+            return drawn, SURENESS[self.order](log_probs, vocab.on(drawn.device).letter_index[drawn])
+
         times = self.times()
         n_masks = (state.tokens == vocab.mask).sum(1)
         for before, after in zip(times.tolist(), times[1:].tolist(), strict=False):
@@ -74,9 +79,7 @@ class Ordered(OnGrid):
             number = hidden.sum(1) - (n_masks * after).long()
             asked = hidden & (number > 0)[:, None]
             if asked.any():
-                log_probs = self.ask(denoiser, state, asked, before)
-                drawn = draw_letters(log_probs, which[asked], vocab)
-                index = vocab.letter_index.to(drawn.device)[drawn]
-                chosen = highest(spread(asked, SURENESS[self.order](log_probs, index)), number)
+                drawn, sureness = self.decide(denoiser, state, asked, before, decision, which)
+                chosen = highest(spread(asked, sureness), number)
                 state = put(state, chosen, drawn[chosen[asked]])
             yield state

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
@@ -35,14 +36,17 @@ class PathPlanning(OnGrid):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+
+        def decision(log_probs: Tensor, which: Tensor, present: Tensor) -> tuple[Tensor, ...]:
+            tokens = torch.where(present == vocab.mask, draw_letters(log_probs, which, vocab), present)
+            return tokens, drawn_log_prob(log_probs, tokens, vocab).clamp(min=torch.finfo(torch.float64).min)
+
         own = state.tokens == vocab.mask
         n_own = own.sum(1)
         for before, after in pairwise(self.times().tolist()):
             hidden = state.tokens == vocab.mask
-            log_probs = self.ask(denoiser, state, own, before)
-            drawn = draw_letters(log_probs, uniforms(own.shape[1])[own], vocab)
-            tokens = torch.where(hidden[own], drawn, state.tokens[own])
-            score = drawn_log_prob(log_probs, tokens, vocab).clamp(min=torch.finfo(torch.float64).min)
+            which = uniforms(own.shape[1])
+            tokens, score = self.decide(denoiser, state, own, before, decision, which, state.tokens)
             score = torch.where(hidden[own], score, self.eta * score)
             kept = highest(spread(own, score), n_own - (n_own * after).long())
             filled = state.tokens.masked_scatter(own, tokens)

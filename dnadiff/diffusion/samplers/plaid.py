@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Answers, answers_of
 from dnadiff.diffusion.contracts import ContinuousDenoiser, NoiseSchedule, Uniforms
 from dnadiff.diffusion.gaussian import gaussians, reverse_step
 from dnadiff.diffusion.samplers.drawing import Sharpened, draw_letters
@@ -54,16 +55,18 @@ class PlaidSampler(Sharpened):
         def normal() -> Tensor:
             return gaussians(uniforms(hidden.shape[1], denoiser.width))
 
-        def log_probs(z: Tensor, level: Tensor, estimate: Tensor) -> Tensor:
-            return self.sharpen(denoiser(state, z, level.expand(len(hidden)), estimate))
+        def answers(z: Tensor, level: Tensor, estimate: Tensor) -> Answers:
+            return answers_of(denoiser, state, z, level.expand(len(hidden)), estimate, dim=1).then(self.sharpen)
+
+        def drawn(log_probs: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            return (draw_letters(log_probs, which, vocab),)
 
         z = normal()
         estimate = torch.zeros_like(z)
         for step, (level, following) in enumerate(pairwise(gamma), start=1):
-            estimate = denoiser.expected(log_probs(z, level, estimate))
+            (estimate,) = answers(z, level, estimate).map(lambda log_probs: (denoiser.expected(log_probs),))
             z = reverse_step(z, estimate, level, following, normal())
             if step == self.steps:
-                letters = log_probs(z, following, estimate)[hidden]
-                drawn = draw_letters(letters, uniforms(hidden.shape[1])[hidden], vocab)
-                state = replace(state, tokens=state.tokens.masked_scatter(hidden, drawn))
+                (letters,) = answers(z, following, estimate).map(drawn, uniforms(hidden.shape[1]))
+                state = replace(state, tokens=letters.where(hidden, state.tokens))
             yield state

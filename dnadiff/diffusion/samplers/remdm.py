@@ -21,6 +21,7 @@ from torch import Tensor
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import NoiseSchedule, PosteriorDenoiser, Uniforms
 from dnadiff.diffusion.samplers.drawing import OnGrid, draw_letters, put, spread
+from dnadiff.diffusion.samplers.order import drawn_log_prob
 from dnadiff.vocab import Vocab
 
 
@@ -55,6 +56,11 @@ class ReMDM(OnGrid):
         self, denoiser: PosteriorDenoiser, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
     ) -> Iterator[Batch]:
         """Fill every mask of `state`, yielding the state after each step; visible positions never change."""
+
+        def decision(log_probs: Tensor, which: Tensor) -> tuple[Tensor, ...]:
+            drawn = draw_letters(log_probs, which, vocab)
+            return drawn, drawn_log_prob(log_probs, drawn, vocab).exp()
+
         alpha = schedule.alpha(self.times()).detach()
         alpha[-1] = 1.0  # a schedule that hides a little at t = 0 still ends with everything revealed
         own = state.tokens == vocab.mask
@@ -67,12 +73,9 @@ class ReMDM(OnGrid):
             revealed = hidden & (late < (after - (1.0 - sigma) * before) / (1.0 - before))
             taken_back = own & ~hidden & (again < sigma)
             if revealed.any():
-                log_probs = self.ask(denoiser, state, revealed, 1.0 - before)
-                drawn = draw_letters(log_probs, which[revealed], vocab)
+                drawn, sure = self.decide(denoiser, state, revealed, 1.0 - before, decision, which)
                 state = put(state, revealed, drawn)
-                index = vocab.letter_index.to(drawn.device)[drawn]
-                sure = spread(revealed, log_probs.gather(1, index[:, None])[:, 0].exp())
-                confidence = torch.where(revealed, sure, confidence)
+                confidence = torch.where(revealed, spread(revealed, sure), confidence)
             state = put(state, taken_back, torch.full_like(state.tokens, vocab.mask)[taken_back])
             confidence = confidence.masked_fill(taken_back, torch.inf)
             yield state
