@@ -22,7 +22,11 @@ app = typer.Typer(
 )  # fmt: skip
 
 log = logging.getLogger("dnadiff")
-OF_OTHER_VERBS = {"classify": "dnadiff classify --protocol", "tables": "dnadiff reproduce"}  # by folder of presets
+OF_OTHER_VERBS = {  # by folder of presets
+    "classify": "dnadiff classify --protocol",
+    "tables": "dnadiff reproduce",
+    "zeroshot": "dnadiff zeroshot RUN",
+}
 
 Words = Annotated[
     list[str] | None,
@@ -206,7 +210,8 @@ def sample(
     """
     from dnadiff.tasks import sample as task
 
-    settings = task.settings_of(run, words or [], {"n": n, "length": length, "sampler.steps": steps, "seed": seed})
+    own = [*(words or []), *([] if steps is None else [f"sampler.steps={steps}"])]  # after sampler.kind, if it is there
+    settings = task.settings_of(run, own, {"n": n, "length": length, "seed": seed})
     _do(settings, print_config, dry_run and (lambda: task.dry_run(settings, run)), lambda: task.run(settings, run, out))
 
 

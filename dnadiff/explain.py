@@ -45,7 +45,7 @@ def _explain_usage(error: Any) -> int:
         message = error.message  # without what typer takes for similar
         mend = f"; a setting is a word, {word}=VALUE"
     command = getattr(getattr(error, "ctx", None), "command_path", "dnadiff")
-    typer.echo(f"dnadiff: {' '.join(message.split()).rstrip('.')}{mend}; see {command} --help", err=True)
+    typer.echo(f"dnadiff: {' '.join(message.split()).rstrip('.?')}{mend}; see {command} --help", err=True)
     return int(error.exit_code)
 
 

@@ -13,6 +13,7 @@ from dnadiff.errors import nearest
 
 MOST_LISTED = 8  # mistakes in one message
 MOST_HINTS = 3
+SHORTEST_WORD = 4  # that says something where it is found in a description
 
 
 def listed(where: str, mistakes: Sequence[str]) -> str:
@@ -62,7 +63,8 @@ def truths_for_numbers(found: Any, given: Any, where: str = "") -> list[str]:
     if isinstance(given, bool) and not isinstance(found, bool):
         return [f"{where}: input should be a number (found {given})"]
     if isinstance(given, dict) and isinstance(found, BaseModel):
-        parts = {name: (getattr(found, name), value) for name, value in given.items()}
+        known = type(found).model_fields
+        parts = {name: (getattr(found, name), value) for name, value in given.items() if name in known}
     elif isinstance(given, list) and isinstance(found, tuple):
         parts = {str(at): pair for at, pair in enumerate(zip(found, given, strict=False))}
     else:
@@ -83,7 +85,7 @@ def _unknown(schema: type[BaseModel], location: Sequence[str], dotted: str, give
         return f"kind {_kind(here[0])!r} has no such setting{has}; set {part}.kind={fit} for it"
     elsewhere = [path for path, _ in _walk(schema) if path.rpartition(".")[2] == key]
     hint = nearest(key, known)
-    if not (elsewhere or hint):
+    if not (elsewhere or hint) and len(key) >= SHORTEST_WORD:
         words = key.replace("_", " ").lower()
         elsewhere = [path for path, field in _walk(schema) if words in (field.description or "").lower()]
     if elsewhere:

@@ -142,6 +142,16 @@ class RunFolder:
         return next((manifest[name] for name in VALIDATED if name in manifest), None)
 
 
+def config_of(path: Path) -> str | None:
+    """The config.yaml of the run that a folder is, or that a checkpoint lies in; None where there is no run.
+
+    Raises:
+        InputError: there is no checkpoint.
+    """
+    folders = [RunFolder(folder) for folder in (path, find_checkpoint(path).parent.parent)]
+    return next((str(folder.config) for folder in folders if folder.metrics.is_file()), None)
+
+
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder that a user's path means: itself, or the best one of a run folder.
 

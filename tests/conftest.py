@@ -2,6 +2,7 @@
 
 import os
 
+import hypothesis
 import pytest
 import torch
 
@@ -12,6 +13,8 @@ def pytest_configure() -> None:
     Without a GPU Triton, if it is there, runs kernels in its interpreter; it looks for this when it is first imported.
     """
     torch.set_num_threads(1)
+    hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no mistake
+    hypothesis.settings.load_profile("patient")
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"
 

@@ -6,7 +6,6 @@ The same settings on the same genome give the same windows in the same order.
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -38,7 +37,6 @@ from dnadiff.data.windows import Windows, check_disjoint, tile, whole_genome
 from dnadiff.errors import InputError
 from dnadiff.vocab import DNA, Vocab
 
-log = logging.getLogger(__name__)
 Chosen = ByColumn | ByChromosome | ByBlocks
 
 
@@ -129,6 +127,11 @@ class GenomeSplits:
         """What a model needs beside its vocabulary, to read and write such data: nothing."""
         return {}
 
+    @property
+    def left_out(self) -> str:
+        """Rows and windows that are not used, and why; empty if none is left out."""
+        return ", ".join(f"{n:,} {reason}" for reason, n in self.dropped.items() if n)
+
     def sets(self) -> dict[str, WindowSet]:
         """The three sets by name."""
         return dict(zip(SPLITS, (self.train, self.valid, self.test), strict=True))
@@ -176,9 +179,6 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
     windows = windows.take(is_known)
     _check_filled(windows, _wanted(split, rows), settings.length, dropped)
     check_disjoint(windows, genome.index.names, length=settings.length, jitter=settings.jitter)
-    for reason, n in dropped.items():
-        if n:
-            log.warning("%s: left out: %s %s", genome.path, f"{n:,}", reason)
     labels = read_labels(bed, settings.label, rows) if bed and settings.label else None
     of_window = None if labels is None else labels.number[windows.row]
     train, valid, test = (

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from dnadiff import checkpoint, dna
-from dnadiff.diffusion.samplers import Auto
+from dnadiff import checkpoint, config, dna
+from dnadiff.config import Settings
+from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
 from dnadiff.inference.estimate import Estimate, Meaning
 from dnadiff.inference.evaluate import evaluate
 from dnadiff.inference.likelihood import LogProb, Method, log_prob
 from dnadiff.inference.measures import likelihood
-from dnadiff.inference.sample import sample
+from dnadiff.inference.progress import progress_bar
+from dnadiff.inference.sample import sample, warn_if_untried
 from dnadiff.model import DiffusionModel
-from dnadiff.run import find_checkpoint
+from dnadiff.run import config_of, find_checkpoint
 from dnadiff.vocab import DNA
+
+
+class _Data(Settings, extra="ignore"):
+    length: int | None = None
+
+
+class _Sample(Settings, extra="ignore"):
+    sampler: Sampler = Auto()
+
+
+class RunSettings(Settings, extra="ignore"):
+    """Of a run's settings, what sampling goes by."""
+
+    data: _Data = _Data()
+    """How long the windows were that the model was trained on."""
+    sample: _Sample = _Sample()
+    """How the run itself draws."""
+
+
+NO_RUN = RunSettings()
 
 
 class Model:
@@ -27,20 +49,45 @@ class Model:
 
     Attributes:
         network: the `DiffusionModel` underneath, an `nn.Module`; methods borrow it and give it back as it was.
+        settings: of the run that it comes from.
     """
 
-    def __init__(self, network: DiffusionModel) -> None:
+    def __init__(self, network: DiffusionModel, settings: RunSettings = NO_RUN) -> None:
         self.network = network
+        self.settings = settings
 
     def sample(
-        self, n: int, *, length: int, seed: int = 0, steps: int = 128, temperature: float = 1.0, batch_size: int = 16
+        self,
+        n: int,
+        *,
+        length: int,
+        seed: int = 0,
+        steps: int | None = None,
+        temperature: float | None = None,
+        batch_size: int = 16,
     ) -> list[str]:
-        """Draw `n` sequences of `length` bases by the objective's plain sampler, in `steps` steps if it has a grid."""
-        if n < 0 or min(length, steps, batch_size) < 1 or seed < 0 or not temperature > 0:
-            asked = f"{n=}, {length=}, {seed=}, {steps=}, {temperature=}, {batch_size=}"
-            raise InputError(f"{asked}: n and seed must be 0 or more, temperature above 0, the others 1 or more")
-        sampler = Auto(steps=steps, temperature=temperature)
-        tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size)
+        """Draw `n` sequences of `length` bases as the run does, with a progress bar where somebody looks.
+
+        Args:
+            steps, temperature: of the sampler; None: the run's own.
+            batch_size: sequences at a time; does not change what is drawn beyond rounding.
+
+        Raises:
+            InputError: a number out of its range, or one that the run's sampler does not have.
+        """
+        asked = {name: value for name, value in (("steps", steps), ("temperature", temperature)) if value is not None}
+        least = min(length, batch_size, asked.get("steps", 1))
+        if n < 0 or seed < 0 or least < 1 or not asked.get("temperature", 1) > 0:
+            given = f"{n=}, {length=}, {seed=}, {steps=}, {temperature=}, {batch_size=}"
+            raise InputError(f"{given}: n and seed must be 0 or more, temperature above 0, the others 1 or more")
+        own = self.settings.sample.sampler
+        if unknown := sorted(asked.keys() - type(own).model_fields.keys()):
+            raise InputError(f"{unknown[0]}: the run's sampler, {own.kind}, has no such setting; leave it out")
+        sampler = own.model_copy(update=asked)
+        n_steps = -(-n // batch_size) * self.network.config.objective.sampler(sampler).n_steps(length)
+        warn_if_untried(length, self.settings.data.length)
+        with progress_bar("sampling", n_steps) as advance:
+            tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size, progress=advance)
         return [dna.decode(row) for row in tokens]
 
     def bits_per_base(
@@ -59,7 +106,8 @@ class Model:
             batch_size: sequences at a time; does not change the figure.
 
         Returns:
-            An `Estimate`; `.bits_per_base.value`, `.low`, `.high`, `.perplexity` are what one usually wants.
+            An `Estimate`; `.bits_per_base.value`, `.low`, `.high`, `.perplexity` are what one usually wants. A single
+            sequence cannot tell how others would differ: `.windows` is nan, and the interval is that of the masks.
 
         Raises:
             InputError: nothing to score, or a model without a likelihood.
@@ -104,9 +152,12 @@ class Model:
         if min(draws, batch_size) < 1 or seed < 0:
             raise InputError(f"draws={draws}, batch_size={batch_size}, seed={seed}: give 1, 1 and 0 or more")
         return [
-            log_prob(self.network, row, method, region=region, draws=draws, seed=seed, batch_size=batch_size)
-            for row in _as_rows(sequences)
-        ]
+            log_prob(
+                self.network, row, method, region=region, draws=draws, seed=seed, batch_size=batch_size,
+                where=f"sequence {number}: ",
+            )
+            for number, row in enumerate(_as_rows(sequences))
+        ]  # fmt: skip
 
     def __repr__(self) -> str:
         kind = type(self.network.config.model).__name__
@@ -119,7 +170,9 @@ def load(path: str | os.PathLike[str]) -> Model:
     Raises:
         InputError: there is no intact checkpoint.
     """
-    return Model(checkpoint.load(find_checkpoint(Path(path).expanduser())))
+    folder = Path(path).expanduser()
+    network, of_run = checkpoint.load(find_checkpoint(folder)), config_of(folder)
+    return Model(network, NO_RUN if of_run is None else config.read(RunSettings, Path(of_run)))
 
 
 def _as_rows(sequences: str | Sequence[str] | np.ndarray | Tensor) -> list[np.ndarray]:
@@ -129,10 +182,11 @@ def _as_rows(sequences: str | Sequence[str] | np.ndarray | Tensor) -> list[np.nd
         sequences = sequences.detach().cpu().numpy()
     if isinstance(sequences, np.ndarray) and sequences.dtype.kind != "U":
         return _checked_tokens(sequences)
-    strange = [item for item in sequences if not isinstance(item, str)]
+    given = list(sequences) if isinstance(sequences, Iterable) else [sequences]
+    strange = [item for item in given if not isinstance(item, str)]
     if strange:
         raise InputError(f"sequences hold {strange[0]!r}; pass strings over A C G T N, or an integer array of tokens")
-    rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(sequences)]
+    rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(given)]
     if not any(len(row) for row in rows):
         raise InputError("no sequences were given; pass at least one that is not empty")
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,8 @@ from dnadiff.diffusion.samplers import Sampler
 from dnadiff.diffusion.uniforms import RowUniforms
 from dnadiff.inference.device import best_device, borrowed
 from dnadiff.model import DiffusionModel
+
+log = logging.getLogger("dnadiff")
 
 
 def sample(
@@ -53,6 +56,14 @@ def sample(
                 progress(1)
             drawn.append(tokens.cpu().numpy())
     return np.concatenate(drawn) if drawn else np.empty((0, length), np.int64)
+
+
+def warn_if_untried(length: int, trained: int | None) -> None:
+    """Say so where sequences are to be longer than what a model was trained on."""
+    if trained is not None and length > trained:
+        log.warning(
+            "length %d: the model was trained on windows of %d; what it does beyond is untried", length, trained
+        )
 
 
 def spared(denoiser: Denoiser, takes: type) -> Denoiser:

@@ -66,7 +66,7 @@ def run(settings: Comparison, train: str, test: str, genome: str | None, out: Pa
             found = audit(one, other, settings, advance)
         if temporary:
             temporary.write_text("".join("\t".join(cells) + "\n" for cells in pairs(found, one, other)), "utf-8")
-            log.info("%s: %s pairs", out, f"{sum(len(leak.test) for leak in found.leaks.values()):,}")
+            log.info("%s: %s", out, counted(sum(len(leak.test) for leak in found.leaks.values()), "pair"))
     report(found, one, other, settings)
     n_leaked = int(np.count_nonzero(found.is_leaked))
     if fail and n_leaked:

@@ -15,7 +15,7 @@ import typer
 from dnadiff import checkpoint
 from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.estimators import Numbers
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, write_text
 from dnadiff.inference.draws import Draws, DrawsFile, Shard
 from dnadiff.inference.estimate import Estimate
@@ -23,7 +23,7 @@ from dnadiff.inference.evaluate import ALL, combine, fill, n_sweeps
 from dnadiff.inference.measures import Measure, both_strands, in_steps, likelihood, training_loss
 from dnadiff.model import DiffusionModel
 from dnadiff.models.kernels import use_kernels
-from dnadiff.run import RunFolder, find_checkpoint
+from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.domains import measure as levels_of
 from dnadiff.tasks.figures import as_numbers, describe, learned, said
 from dnadiff.tasks.progress import progress_bar
@@ -46,16 +46,6 @@ def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> Train
         free = ", ".join(f"{name}*" if name.endswith(".") else name.rstrip("=") for name in FREE)
         raise InputError(f"{fixed[0]}: a trained model is evaluated as it is; only these can be set: {free}")
     return resolve(preset or ("text/demo" if tokenizer else "dna/tiny"), words, {**flags, **tokenizer})
-
-
-def config_of(run: Path) -> str | None:
-    """The config.yaml of the run that a folder is, or that a checkpoint lies in; None where there is no run.
-
-    Raises:
-        InputError: there is no checkpoint.
-    """
-    folders = [run, find_checkpoint(run).parent.parent]
-    return next((str(RunFolder(folder).config) for folder in folders if (folder / "metrics.csv").is_file()), None)
 
 
 def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard = ALL) -> None:
@@ -103,7 +93,7 @@ def dry_run(settings: TrainConfig, path: Path) -> str:
     data = open_data(settings.data, seed=settings.train.seed)
     how = settings.evaluate
     n_windows = len(how.chosen(len(data.sets()[how.split])))
-    return f"{find_checkpoint(path)}: {how.sweeps} sweeps over {n_windows:,} windows of {how.split}"
+    return f"{find_checkpoint(path)}: {counted(how.sweeps, 'sweep')} over {counted(n_windows, 'window')} of {how.split}"
 
 
 def measure_of(model: DiffusionModel, how: EvaluateSettings) -> Measure:

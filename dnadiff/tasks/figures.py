@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from dnadiff.diffusion.learned_schedule import LearnedSchedule
+from dnadiff.errors import counted
 from dnadiff.inference.estimate import Estimate, Interval, Meaning
 from dnadiff.model import DiffusionModel
 from dnadiff.tasks.levels import Levels
@@ -28,7 +29,8 @@ def describe(result: Estimate, levels: Levels) -> str:
     if result.meaning is not Meaning.EXACT:
         halves["masks"] = result.monte_carlo
     parts = ", ".join(f"{name} {_half_width(nats)}" for name, nats in halves.items())
-    counts = f"{result.n_windows:,} {levels.rows}, {result.n_scored:,} {levels.letter}s, {result.n_sweeps} sweeps"
+    sweeps = counted(result.n_sweeps, "sweep")
+    counts = f"{result.n_windows:,} {levels.rows}, {result.n_scored:,} {levels.letter}s, {sweeps}"
     return "\n".join([result.meaning.value, *lines, f"95 % intervals; half-widths in bits: {parts}; {counts}"])
 
 

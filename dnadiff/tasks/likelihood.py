@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +17,11 @@ from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
 from dnadiff.data.genome import GenomeData, open_data
 from dnadiff.data.markov import MarkovModel
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, counted
 from dnadiff.files import write_text
 from dnadiff.inference.likelihood import LogProb, Method, log_prob
-from dnadiff.run import find_checkpoint
+from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.baselines import markov_chain
-from dnadiff.tasks.evaluate import config_of
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import TrainConfig
 from dnadiff.vocab import DNA
@@ -65,33 +64,35 @@ def run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, o
         fasta: sequences; `bed`: regions of them, all of each where there is none.
         out: TSV to write; `-` or None for standard output.
     """
-    folder = find_checkpoint(path)
+    folder, found = find_checkpoint(path), list(places(fasta, bed))
+    _require_letters(found, fasta)
     model = checkpoint.load(folder)
     if model.vocab.digest() != DNA.digest():
         raise InputError(f"{folder}: is no model of DNA; --fasta is for those, data.path=FILE scores text")
     chain = _chain_of(path)
-    found = list(places(fasta, bed))
     lines = []
     with progress_bar("scoring", len(found)) as advance:
         for place in found:
             result = log_prob(
                 model, place.tokens, settings.method, region=place.region,
-                draws=settings.draws, seed=settings.seed, batch_size=settings.batch_size,
+                draws=settings.draws, seed=settings.seed, batch_size=settings.batch_size, where=f"{place.name}: ",
             )  # fmt: skip
             lines.append(_line(place, result, chain))
             advance(1)
-    text = "\n".join([f"# {folder}: -log_p_nats is {result.meaning.value}", "\t".join(COLUMNS), *lines]) + "\n"
+    text = "\n".join([f"# {folder}: log_p_nats is {result.meaning.of_log_p}", "\t".join(COLUMNS), *lines]) + "\n"
     if out in (None, "-"):
         sys.stdout.write(text)
     else:
         write_text(Path(str(out)).expanduser(), text)
+        log.info("%s: %s", out, counted(len(found), "sequence" if bed is None else "region"))
 
 
 def dry_run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None) -> str:
     """What `run` would score."""
     found = list(places(fasta, bed))
     n_bases = sum(end - start for _, _, (start, end), _ in found)
-    return f"{find_checkpoint(path)}: {settings.method} of {len(found):,} sequences or regions, {n_bases:,} bases"
+    n_places = counted(len(found), "sequence" if bed is None else "region")
+    return f"{find_checkpoint(path)}: {settings.method} of {n_places}, {counted(n_bases, 'base')}"
 
 
 def places(fasta: str, bed: str | None) -> Iterator[Place]:
@@ -99,6 +100,8 @@ def places(fasta: str, bed: str | None) -> Iterator[Place]:
     genome = Genome.open(fasta)
     if bed is None:
         for name, length in genome.contigs.items():
+            if not length:
+                raise InputError(f"{fasta}: {name!r} has no bases; leave it out")
             yield Place(name, genome.tokens(name, 0, length), (0, length), 1)
         return
     rows = read_bed(bed, genome.contigs)
@@ -108,6 +111,14 @@ def places(fasta: str, bed: str | None) -> Iterator[Place]:
         if strand < 0:
             tokens, (start, end) = dna.reverse_complement(tokens), (len(tokens) - end, len(tokens) - start)
         yield Place(name, tokens, (int(start), int(end)), int(strand))
+
+
+def _require_letters(found: Sequence[Place], fasta: str) -> None:
+    """Raises: InputError: a place has nothing to score, which would be found out after all those before it."""
+    for place in found:
+        if not np.isin(place.tokens[slice(*place.region)], DNA.letters).any():
+            name, start, end, _ = place.columns()
+            raise InputError(f"{fasta}: {name}:{start}-{end} has no A, C, G or T to score; leave it out")
 
 
 def _chain_of(path: Path) -> MarkovModel | None:

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from dnadiff import checkpoint, config
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, counted
 from dnadiff.files import unfinished
-from dnadiff.inference.sample import sample
+from dnadiff.inference.sample import sample, warn_if_untried
 from dnadiff.model import DiffusionModel
-from dnadiff.run import find_checkpoint
-from dnadiff.tasks.evaluate import config_of
+from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
 from dnadiff.tasks.written import write
@@ -40,6 +39,8 @@ def run(settings: SampleSettings, path: Path, out: str) -> None:
     """Draw and write; `-` writes to standard output."""
     folder = find_checkpoint(path)
     model = checkpoint.load(folder)
+    of_run = config_of(path)
+    warn_if_untried(settings.length, config.read(TrainConfig, Path(of_run)).data.length if of_run else None)
     if out == "-":
         write(draw(model, settings), model, settings, source=folder, to=sys.stdout)
         return
@@ -48,12 +49,13 @@ def run(settings: SampleSettings, path: Path, out: str) -> None:
     with unfinished(Path(out)) as temporary:
         temporary.touch()  # a place that cannot be written is found out before anything is drawn
         write(draw(model, settings), model, settings, source=folder, to=temporary)
-    log.info("%s: %d sequences, each of length %d", out, settings.n, settings.length)
+    log.info("%s: %s, each of length %d", out, counted(settings.n, "sequence"), settings.length)
 
 
 def dry_run(settings: SampleSettings, path: Path) -> str:
     """What `run` would draw."""
-    return f"{find_checkpoint(path)}: {settings.n} sequences, each of length {settings.length}, {settings.sampler!r}"
+    n = counted(settings.n, "sequence")
+    return f"{find_checkpoint(path)}: {n}, each of length {settings.length}, {settings.sampler!r}"
 
 
 def draw(model: DiffusionModel, settings: SampleSettings) -> np.ndarray:

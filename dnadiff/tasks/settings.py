@@ -111,7 +111,7 @@ class TrainConfig(ModelConfig):
         return self
 
 
-def resolve(preset: str, words: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
+def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[str, Any]) -> TrainConfig:
     """Settings of a run from a preset, flags and words, with what flags imply.
 
     `--bed` brings its own split, unless words name one; `--init` brings its model's architecture, and the tokenizer of

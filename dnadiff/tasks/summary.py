@@ -9,6 +9,7 @@ from typing import Any
 from dnadiff import checkpoint
 from dnadiff.data.domains import Splits
 from dnadiff.diffusion.contracts import Likelihood
+from dnadiff.errors import counted
 from dnadiff.files import unfinished, write_text
 from dnadiff.inference.estimate import Estimate
 from dnadiff.model import DiffusionModel
@@ -45,7 +46,7 @@ def summarise(settings: TrainConfig, data: Splits, folder: RunFolder) -> None:
         results["learned_schedule"] = schedule
     write_text(folder.path / "results.json", json.dumps(results, indent=2))
     if settings.sample.n:
-        log.info("sampling %d sequences of %d %ss", settings.sample.n, settings.sample.length, data.letter)
+        log.info("sampling %s of %d %ss", counted(settings.sample.n, "sequence"), settings.sample.length, data.letter)
         tokens = draw(model, settings.sample)
         samples = folder.path / file_name(best)
         with unfinished(samples) as temporary:

@@ -18,7 +18,7 @@ from dnadiff import checkpoint, config
 from dnadiff.batch import Batch
 from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.noise import Noise
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, counted
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models.kernels import use_kernels
 from dnadiff.run import RunFolder, find_checkpoint
@@ -31,6 +31,7 @@ from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import Vocab
 
 log = logging.getLogger("dnadiff")
+MOST_EPOCHS = 100  # beyond which a small set is learned by heart
 MOST_TIMED_BASES = 8192  # of a dry run: a second or two, and little memory, for the published sizes
 
 
@@ -44,6 +45,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
     folder = RunFolder(out)
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
+    _warn_of_repeats(settings, data)
     with folder.locked(), logged(out / "log.txt"):
         folder.claim(config.to_yaml(settings))
         model = build(settings, data.vocab)
@@ -55,6 +57,10 @@ def run(settings: TrainConfig, out: Path) -> Path:
         )  # fmt: skip
         kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"
         log.info("%s, %s parameters, rows of %d %ss, into %s", kind, size, settings.data.length, data.letter, out)
+        if data.left_out:
+            log.info("left out: %s", data.left_out)
+        if model.config.objective.remark:
+            log.info(model.config.objective.remark)
         fit(
             model, data.train, data.valid, folder,
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
@@ -68,6 +74,7 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
     """What `run` would do, from one timed step on real rows; writes nothing but the cache."""
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
+    _warn_of_repeats(settings, data)
     model = build(settings, data.vocab)
     size, n_uniforms = settings.train.batch_size, model.objective.n_uniforms
     steps = StepDataset(data.train, seed=settings.train.seed, batch_size=size, n_uniforms=n_uniforms)
@@ -82,7 +89,7 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
         "windows": {name: len(rows) for name, rows in data.sets().items()},
         "steps": settings.train.max_steps,
         f"{data.letter}s_per_step": settings.train.batch_size * settings.data.length,
-        "epochs": round(settings.train.max_steps * settings.train.batch_size / len(data.train), 2),
+        "epochs": float(f"{_epochs(settings, data):.3g}"),
         "seconds_per_step": round(seconds, 2),
         "time_of_training_on_this_cpu": str(timedelta(seconds=round(seconds * settings.train.max_steps))),
         "memory_mib": round(memory / 2**20),
@@ -118,6 +125,19 @@ def require_windows(data: Splits) -> None:
             f"{data.source}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
             f"then change {data.knobs}"
         )
+
+
+def _epochs(settings: TrainConfig, data: Splits) -> float:
+    """How often each training row is seen."""
+    return settings.train.max_steps * settings.train.batch_size / len(data.train)
+
+
+def _warn_of_repeats(settings: TrainConfig, data: Splits) -> None:
+    if (epochs := _epochs(settings, data)) > MOST_EPOCHS:
+        log.warning(
+            "each of the %s is seen %s times, and learned by heart; lower train.max_steps, or train on more",
+            counted(len(data.train), "training window"), f"{epochs:,.0f}",
+        )  # fmt: skip
 
 
 def _time_of_step(model: DiffusionModel, steps: StepDataset, step: int, rows: int, share: float) -> float:

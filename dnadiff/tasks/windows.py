@@ -14,7 +14,7 @@ from dnadiff.tasks.settings import TrainConfig
 def run(settings: TrainConfig) -> None:
     """Print windows, bases, N and GC per split and contig, or documents, rows and tokens per split."""
     data = open_data(settings.data, seed=settings.train.seed)
-    table = Table(title=str(data.source), title_justify="left")
+    table = Table(title=str(data.source), title_justify="left", caption_justify="left")
     match data:
         case GenomeSplits():
             _genome(data, table)
@@ -34,6 +34,7 @@ def _genome(data: GenomeSplits, table: Table) -> None:
             f"{100 * row.n_share:.2f}",
             f"{100 * row.gc:.1f}",
         )
+    table.caption = f"left out: {data.left_out}" if data.left_out else None
 
 
 def _text(data: TextSplits, table: Table) -> None:

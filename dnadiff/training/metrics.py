@@ -48,7 +48,7 @@ BITS = unit_of(Likelihood.BOUND)
 
 
 class Metrics:
-    """Rows of metrics.csv, flushed as they come; a bar on a terminal, plain lines elsewhere."""
+    """Rows of metrics.csv, flushed as they come; a bar on a terminal, plain lines elsewhere and in the log's file."""
 
     def __init__(self, path: Path, *, max_steps: int, unit: Unit = BITS) -> None:
         self.unit, self._path, self._max_steps = unit, path, max_steps
@@ -102,13 +102,14 @@ class Metrics:
 
     def _show(self, step: int, train: float, rate: float, *, validated: bool) -> None:
         valid = "" if self._valid is None else f"  valid {self._valid:.4f}"
-        text = f"train {train:.4f}{valid} {self.unit.text}  {rate:,.0f} tokens/s"
+        text = f"train {train:.4f} (one step, noisy){valid} {self.unit.text}  {rate:,.0f} tokens/s"
         if self._bar is not None:
             self._bar[0].update(self._bar[1], description=text)
-        elif validated or step >= self._next_line:
+        if validated or step >= self._next_line:
             self._next_line = min(self._max_steps, step + self._max_steps // LINES)
             seconds = (time.monotonic() - self._started) / max(1, step - self._started_step) * (self._max_steps - step)
-            log.info("step %d/%d  %s  ETA %d:%02d", step, self._max_steps, text, *divmod(round(seconds), 60))
+            level = logging.INFO if self._bar is None else logging.DEBUG  # beside a bar, for the file alone
+            log.log(level, "step %d/%d  %s  ETA %d:%02d", step, self._max_steps, text, *divmod(round(seconds), 60))
 
     def _as_csv(self, rows: list[dict[str, str]], *, header: bool) -> str:
         buffer = io.StringIO()

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -134,10 +135,12 @@ def table(run, out, fasta, *words, bed=None):
     return about, [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def test_sequences_of_a_file_are_scored_one_by_one_beside_a_markov_chain(run, fasta, tmp_path):
+def test_sequences_of_a_file_are_scored_one_by_one_beside_a_markov_chain(run, fasta, tmp_path, caplog):
+    caplog.set_level("INFO", "dnadiff")
     about, rows = table(run, tmp_path / "out.tsv", fasta, "method=exact")
     expected = dnadiff.load(run).log_prob(["GATTACA", "ACGTNACGT"], "exact")
-    assert about.endswith("-log_p_nats is -log p, exactly")
+    assert about.endswith(": log_p_nats is log p, exactly")
+    assert "out.tsv: 2 sequences" in caplog.text
     assert [row["sequence"] for row in rows] == ["one", "two"]
     assert [int(row["letters"]) for row in rows] == [7, 8]
     for row, one in zip(rows, expected, strict=True):
@@ -172,4 +175,24 @@ def test_a_checkpoint_without_its_data_has_no_chain_beside_it(run, fasta, tmp_pa
 
 def test_a_dry_run_of_sequences_counts_them(run, fasta):
     said = likelihood.dry_run(LikelihoodSettings(), run, fasta, None)
-    assert said.endswith("bound of 2 sequences or regions, 16 bases")
+    assert said.endswith("bound of 2 sequences, 16 bases")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (">one\nACGT\n>two\n", "short.fa: 'two' has no bases; leave it out"),
+        (">one\nACGT\n>two\nNNN\n", "short.fa: two:0-3 has no A, C, G or T to score; leave it out"),
+    ],
+)
+def test_what_cannot_be_scored_is_found_before_anything_is_loaded(run, fasta, tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(likelihood.checkpoint, "load", lambda _: pytest.fail("loaded"))
+    Path(fasta).write_text(text)
+    with pytest.raises(InputError, match=message):
+        table(run, tmp_path / "out.tsv", fasta)
+
+
+def test_a_sequence_that_is_too_long_for_a_method_is_named(run, fasta, tmp_path):
+    Path(fasta).write_text(">one\nACGT\n>two\n" + "ACGT" * 4)
+    with pytest.raises(InputError, match="two: method='exact': 16 positions"):
+        table(run, tmp_path / "out.tsv", fasta, "method=exact")

@@ -41,7 +41,7 @@ def test_an_autoregressive_run_has_an_exact_figure_from_one_sweep(ar_run, capsys
 
 def test_an_autoregressive_run_samples_letter_by_letter(ar_run):
     header, bases = (ar_run / "samples.fa").read_text().splitlines()[:2]
-    assert "sampler=autoregressive temperature=1.0" in header
+    assert "sampler=ar temperature=1.0" in header
     assert set(bases) <= set("ACGT")
     with pytest.raises(InputError, match="ancestral draws from a PosteriorDenoiser, the objective gives a NextToken"):
         sample.run(sample.settings_of(ar_run, ["sampler.kind=ancestral"], {"n": 1}), ar_run, "-")
@@ -68,8 +68,8 @@ def test_the_best_checkpoint_of_masked_language_modelling_is_that_of_the_lowest_
 
 
 def test_a_sampler_that_does_not_fit_is_a_configuration_error():
-    with pytest.raises(InputError, match=r"sample\.sampler\.kind: autoregressive draws from a NextToken.*choose auto"):
-        resolve(TrainConfig, "dna/toy", ["sample.sampler.kind=autoregressive"])
+    with pytest.raises(InputError, match=r"sample\.sampler\.kind: ar draws from a NextToken.*choose auto"):
+        resolve(TrainConfig, "dna/toy", ["sample.sampler.kind=ar"])
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,14 @@ def test_a_dry_run_counts_and_writes_nothing(settings, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_set_that_is_seen_very_often_is_warned_of(settings, caplog):
+    train.dry_run(settings)
+    assert "learned by heart" not in caplog.text
+    often = settings.train.model_copy(update={"max_steps": 93_000})
+    assert train.dry_run(settings.model_copy(update={"train": often}))["epochs"] == 2000
+    assert "each of the 93 training windows is seen 2,000 times, and learned by heart" in caplog.text
+
+
 def test_without_a_test_split_the_mistake_is_named(settings):
     split = settings.data.split.model_copy(update={"test": ()})
     data = settings.data.model_copy(update={"split": split})

@@ -10,6 +10,8 @@ import torch
 from Bio import SeqIO
 
 import dnadiff
+from dnadiff import cli
+from dnadiff.data.splits import ByChromosome
 from dnadiff.errors import InputError
 from dnadiff.run import RunFolder
 from dnadiff.tasks import doctor, evaluate, sample, windows
@@ -46,11 +48,26 @@ def test_sample_writes_fasta_to_a_file_and_to_standard_output(run, tmp_path, cap
     assert [len(record) for record in SeqIO.parse(io.StringIO(printed), "fasta")] == [30, 30]
 
 
+def test_steps_are_the_sampler_s_if_it_has_steps(run):
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "run", lambda settings, *_: asked.append(settings.sampler.steps))
+        cli.sample(run, steps=7)
+        cli.sample(run, ["sampler.kind=remdm"], steps=8)
+    assert asked == [7, 8]
+    with pytest.raises(InputError, match=r"^settings: sampler\.steps: kind 'first_hitting' has no such setting \(it"):
+        cli.sample(run, ["sampler.kind=first_hitting"], steps=7)
+
+
 def test_windows_counts_every_split(settings, capsys):
     windows.run(settings)
     printed = capsys.readouterr().out
     assert re.search(r"train\W+chrA\W+93\W+5,952", printed)
     assert re.search(r"test\W+chrC\W+23", printed)
+    assert "left out" not in printed
+    longer = settings.data.model_copy(update={"length": 2000, "split": ByChromosome()})
+    windows.run(settings.model_copy(update={"data": longer}))
+    assert "left out: 2 rows shorter than a window" in " ".join(capsys.readouterr().out.split())
 
 
 def test_doctor_tries_a_real_forward_pass(capsys):
@@ -67,6 +84,16 @@ def test_a_model_in_a_notebook(run):
     assert sequences == model.sample(3, length=20, seed=1, steps=4)
     assert sequences != model.sample(3, length=20, seed=2, steps=4)
     assert all(len(sequence) == 20 and set(sequence) <= set("ACGT") for sequence in sequences)
+
+
+def test_a_notebook_draws_as_the_run_does_unless_told_otherwise(run, caplog):
+    model = dnadiff.load(run)
+    assert model.sample(2, length=20) == model.sample(2, length=20, steps=4, temperature=1.0)
+    assert model.sample(2, length=20) != model.sample(2, length=20, steps=20)
+    assert dnadiff.load(RunFolder(run).best()).sample(2, length=20) == model.sample(2, length=20)
+    assert "the model was trained on windows" not in caplog.text
+    model.sample(1, length=65)
+    assert "length 65: the model was trained on windows of 64; what it does beyond is untried" in caplog.text
 
 
 def test_bits_per_base_takes_strings_arrays_and_tensors_of_any_lengths(run):

@@ -39,8 +39,20 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path, caplog):
         write(metrics, 1, valid=1.5)
         write(metrics, 2)
         metrics.stop()
-    assert "step 1/2  train 1.9900  valid 1.5000 bits/base" in caplog.text
+    assert "step 1/2  train 1.9900 (one step, noisy)  valid 1.5000 bits/base" in caplog.text
     assert "ETA 0:00" in caplog.text
+
+
+def test_beside_a_bar_the_lines_are_for_the_file_alone(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    metrics = Metrics(tmp_path / "metrics.csv", max_steps=2)
+    with caplog.at_level(logging.DEBUG, logger="dnadiff"):
+        metrics.start(0)
+        write(metrics, 1, valid=1.5)
+        metrics.stop()
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert "step 1/2" in record.message
 
 
 def test_no_file_has_no_rows(tmp_path):
@@ -55,5 +67,5 @@ def test_a_loss_that_is_no_likelihood_is_nowhere_called_bits(tmp_path, caplog):
     rows = read_metrics(tmp_path / "metrics.csv")
     assert curve(rows, "train_loss") == [(1, 1.99)]
     assert curve(rows, "valid_loss") == [(1, 1.5)]
-    assert "train 1.9900  valid 1.5000 nats per predicted base" in caplog.text
+    assert "train 1.9900 (one step, noisy)  valid 1.5000 nats per predicted base" in caplog.text
     assert "bits" not in caplog.text + (tmp_path / "metrics.csv").read_text()

@@ -86,6 +86,7 @@ class TextSplits:
     valid: TextRows
     tokenizer: TextTokenizer
     fingerprint: str
+    left_out: ClassVar[str] = ""
     letter: ClassVar[str] = "token"
     knobs: ClassVar[str] = "data.valid_documents or data.length"
 

@@ -20,6 +20,8 @@ class ObjectiveSettings(Settings):
 
     n_uniforms: ClassVar[int] = 1
     likelihood: ClassVar[Likelihood] = Likelihood.BOUND
+    remark: ClassVar[str] = ""
+    """What one must know to read the figures of a run while it trains."""
     letters_alike: ClassVar[bool] = True
     """Whether all letters are hidden at the same rate."""
     scheduled: ClassVar[bool] = True

@@ -12,7 +12,7 @@ Unusual: the softmax leaves out special tokens and padded rows, which can be nei
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -34,6 +34,10 @@ from dnadiff.vocab import Vocab
 
 class D3PM(ObjectiveSettings):
     """Absorbing diffusion in discrete time, without carry-over; two passes of the network for each loss."""
+
+    remark: ClassVar[str] = (
+        "d3pm begins near 4 bits, not 2: its network has to learn to copy the letters that it sees, and what is no mask"
+    )
 
     kind: Literal["d3pm"] = "d3pm"
     T: int = Field(1000, ge=1)

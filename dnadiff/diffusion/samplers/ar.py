@@ -24,7 +24,7 @@ class Autoregressive(Sharpened):
 
     takes: ClassVar[type] = NextToken
 
-    kind: Literal["autoregressive"] = "autoregressive"
+    kind: Literal["ar"] = "ar"
 
     def n_steps(self, length: int) -> int:
         """One per position."""
