@@ -12,7 +12,7 @@ GPUs the published code rotates in bfloat16.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -67,11 +67,32 @@ class DiT(Labelled):
         return DiffusionTransformer(self, vocab)
 
 
-class Seen(NamedTuple):
-    """Keys and values of the positions so far, each (batch, length, heads, head_dim)."""
+class Seen:
+    """Keys and values of the positions so far, in memory with room for more."""
 
-    key: Tensor
-    value: Tensor
+    def __init__(self) -> None:
+        self.length = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+
+    def add(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep those of the next positions, (batch, n, heads, head_dim) each; gives all so far, which it holds."""
+        start, self.length = self.length, self.length + key.shape[1]
+        self._keys = _put(key, self._keys, start)
+        self._values = _put(value, self._values, start)
+        return self._keys[:, : self.length], self._values[:, : self.length]
+
+
+def _put(part: Tensor, room: Tensor | None, start: int) -> Tensor:
+    """The room (batch, capacity, ...) with a part from `start` on; twice as large as needed where it was too small."""
+    stop = start + part.shape[1]
+    if room is None or room.shape[1] < stop:
+        larger = part.new_empty(len(part), 2 * stop, *part.shape[2:])
+        if room is not None:
+            larger[:, :start] = room[:, :start]
+        room = larger
+    room[:, start:stop] = part
+    return room
 
 
 class DiffusionTransformer(Conditioned):
@@ -119,20 +140,21 @@ class DiffusionTransformer(Conditioned):
         turn = rotation(embedded.shape[1], self.head_dim, like=embedded)
         stream = embedded
         for block in self.blocks:
-            stream, _ = block(stream, condition, turn, valid=valid, segments=segments)
+            stream = block(stream, condition, turn, valid=valid, segments=segments)
         return self._finish(stream, condition)
 
     def step(self, embedded: Tensor, cache: Sequence[Seen] | None = None) -> tuple[Tensor, Sequence[Seen]]:
-        """What `features` gives at the next position of a causal network; see `dnadiff.network.CausalNetwork`."""
+        """What `features` gives at the next position of a causal network; see `dnadiff.network.CausalNetwork`.
+
+        The cache that is given is the one that is returned, with the position added.
+        """
         assert self.causal, "only a causal network reads step by step"
-        past: Sequence[Seen | None] = cache or [None] * len(self.blocks)
-        start = cache[0].key.shape[1] if cache else 0
-        condition, turn = self._condition(None, None, embedded), rotation(1, self.head_dim, start=start, like=embedded)
-        stream, seen = embedded, []
-        for block, before in zip(self.blocks, past, strict=True):
-            stream, now = block(stream, condition, turn, past=before)
-            seen.append(now)
-        return self._finish(stream, condition), seen
+        past = cache or [Seen() for _ in self.blocks]
+        turn = rotation(1, self.head_dim, start=past[0].length, like=embedded)
+        condition, stream = self._condition(None, None, embedded), embedded
+        for block, seen in zip(self.blocks, past, strict=True):
+            stream = block(stream, condition, turn, past=seen)
+        return self._finish(stream, condition), past
 
     def logits(self, features: Tensor) -> Tensor:
         """(..., width) -> (..., vocab.size)."""
@@ -180,14 +202,15 @@ class Block(nn.Module):
         past: Seen | None = None,
         valid: Tensor | None = None,
         segments: Tensor | None = None,
-    ) -> tuple[Tensor, Seen]:
-        """(batch, length, width) -> (batch, length, width), and what later positions see of it."""
+    ) -> Tensor:
+        """(batch, length, width) -> (batch, length, width); adds what later positions see of it to the past."""
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(condition)
         hidden = modulate(self.attention_norm(stream), shift, scale)
-        mixed, seen = self.attention(hidden, turn, past=past, valid=valid, segments=segments)
+        mixed = self.attention(hidden, turn, past=past, valid=valid, segments=segments)
         stream = stream + gate * self.dropout(mixed)
         hidden = modulate(self.mlp_norm(stream), mlp_shift, mlp_scale)
-        return stream + mlp_gate * self.dropout(self.mlp(hidden)), seen
+        added: Tensor = mlp_gate * self.dropout(self.mlp(hidden))
+        return stream + added
 
 
 class SelfAttention(KernelLayer):
@@ -203,18 +226,19 @@ class SelfAttention(KernelLayer):
 
     def forward(
         self, hidden: Tensor, turn: Rotation, *, past: Seen | None, valid: Tensor | None, segments: Tensor | None
-    ) -> tuple[Tensor, Seen]:
-        """(batch, length, width) -> (batch, length, width), and keys and values; length is 1 where there is a past."""
+    ) -> Tensor:
+        """(batch, length, width) -> (batch, length, width); length is 1 where there is a past, which it is added to."""
         query, key, value = self.qkv(hidden).unflatten(-1, (3, self.n_heads, -1)).unbind(2)
-        seen = Seen(rotate(key, turn), value)
+        key = rotate(key, turn)
         if past is not None:
-            seen = Seen(*(torch.cat(pair, dim=1) for pair in zip(past, seen, strict=True)))
+            key, value = past.add(key, value)
         causal = self.causal and past is None
         y = attention(
-            rotate(query, turn), *seen,
+            rotate(query, turn), key, value,
             valid=valid, segments=segments, causal=causal, implementation=self.kernels.attention,
         )  # fmt: skip
-        return self.out(y.flatten(2)), seen
+        mixed: Tensor = self.out(y.flatten(2))
+        return mixed
 
 
 class Unmodulated(nn.Module):

@@ -98,6 +98,7 @@ class CausalStack(SingleStrand):
 
     def step(self, embedded: Tensor, cache: Sequence[Past] | None = None) -> tuple[Tensor, list[Past]]:
         """The features of the next position: (batch, 1, width) -> the same shape, and what its layers keep."""
+        assert self.noise is None, "a network that is told the time does not read step by step"
         past: Sequence[Past | None] = cache or [None] * len(self.blocks)
         stream, kept = self._stream(embedded), []
         for block, before in zip(self.blocks, past, strict=True):

@@ -16,7 +16,7 @@ from dnadiff.errors import InputError
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import DiT
 from dnadiff.models.decay import decay_groups
-from dnadiff.models.dit import DiffusionTransformer
+from dnadiff.models.dit import DiffusionTransformer, Seen
 from dnadiff.vocab import DNA
 
 LENGTH = 13
@@ -89,6 +89,16 @@ def test_steps_give_what_a_pass_over_the_row_gives(conditioning):
         found, cache = network.step(embedded[:, position : position + 1], cache)
         features.append(found)
     assert torch.allclose(torch.cat(features, 1), network.features(embedded), rtol=1e-10, atol=1e-10)
+
+
+def test_what_was_seen_is_moved_only_when_there_is_twice_as_much():
+    seen, places, parts = Seen(), set(), torch.randn(2, 50, 1, 3)
+    for stop in range(1, 51):
+        keys, values = seen.add(parts[:, stop - 1 : stop], -parts[:, stop - 1 : stop])
+        assert torch.equal(keys, parts[:, :stop])
+        assert torch.equal(values, -parts[:, :stop])
+        places.add(keys.data_ptr())
+    assert len(places) <= 6
 
 
 def test_a_network_that_looks_ahead_takes_no_steps():

@@ -60,3 +60,9 @@ def test_the_same_seed_builds_the_same_network():
         torch.manual_seed(3)
         states.append(Mamba(width=4, n_layers=1).build(DNA).state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_network_that_is_told_the_time_takes_no_steps(tokens):
+    network = Mamba(width=8, n_layers=1, n_states=2, conditioning="time").build(DNA)
+    with pytest.raises(AssertionError, match="told the time does not read step by step"):
+        network.step(network.embed(tokens[:, :1]))
