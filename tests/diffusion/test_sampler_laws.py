@@ -20,6 +20,7 @@ from dnadiff.diffusion.subs import SubsDenoiser
 from dnadiff.errors import InputError
 
 N = 100_000
+FEWER = 40_000  # where what is looked for is large
 CHAIN = WORLDS[0]
 LENGTH = CHAIN.sequences.shape[1]
 EXACT = [
@@ -64,10 +65,15 @@ def test_looked_up_posteriors_are_the_enumerated_ones(world):
 
 @every_world
 @pytest.mark.parametrize("sampler", EXACT, ids=repr)
-def test_one_position_at_a_time_is_exact_and_the_test_would_see_a_slightly_other_law(world, sampler):
+def test_one_position_at_a_time_is_exact(world, sampler):
     drawn = draw(sampler, world, N)
     assert g_test(world, drawn) > 1e-3
     assert distance(world, drawn).is_noise
+
+
+@every_world
+@pytest.mark.parametrize("sampler", [FirstHitting(), EntropyBounded(bound=0.0)], ids=repr)
+def test_a_slightly_other_law_would_be_seen(world, sampler):
     assert g_test(world, draw(sampler.model_copy(update={"temperature": 1.05}), world, N)) < 1e-6
 
 
@@ -84,16 +90,16 @@ def test_positions_that_are_given_condition_the_rest():
 @every_world
 @pytest.mark.parametrize("grid", ["uniform", "cosine"])
 def test_the_bias_of_ancestral_sampling_falls_with_the_number_of_steps(world, grid):
-    few, more = (bias(world, draw(Ancestral(steps=steps, grid=grid), world, N)) for steps in (4, 16))
+    few, more = (bias(world, draw(Ancestral(steps=steps, grid=grid), world, FEWER)) for steps in (4, 16))
     assert few > 0.1
     assert 0.15 < more / few < 0.4
 
 
 @pytest.mark.parametrize("remask", ["cap", "rescale", "conf"])
 def test_the_bias_of_remasking_falls_with_the_root_of_the_number_of_steps(remask):
-    few, more = (bias(CHAIN, draw(ReMDM(steps=steps, remask=remask, eta=0.5), CHAIN, N)) for steps in (4, 32))
+    few, more = (bias(CHAIN, draw(ReMDM(steps=steps, remask=remask, eta=0.5), CHAIN, FEWER)) for steps in (4, 16))
     assert few > 0.15
-    assert 0.5 / math.sqrt(8) < more / few < 1 / math.sqrt(8) + 0.05
+    assert 1.3 / 4 < more / few < 1 / math.sqrt(4) + 0.05  # slower than ancestral sampling's 1 / 4
 
 
 def test_without_remasking_it_is_ancestral_sampling():
@@ -116,9 +122,9 @@ def test_the_bias_of_an_entropy_bound_vanishes_with_it_and_so_does_the_saving():
     found = []
     for bound in (0.5, 1.0, 1.05, 2.0):
         denoiser = TableDenoiser(CHAIN)
-        masks = Batch(torch.full((N, LENGTH), THREE.mask))
+        masks = Batch(torch.full((FEWER, LENGTH), THREE.mask))
         sampler = EntropyBounded(bound=bound)
-        tokens = list(sampler.sample(denoiser, masks, LogLinear(), THREE, uniforms=uniforms(N)))[-1].tokens
+        tokens = list(sampler.sample(denoiser, masks, LogLinear(), THREE, uniforms=uniforms(FEWER)))[-1].tokens
         found.append((bias(CHAIN, tokens), -denoiser.calls))
     assert found == sorted(found)
     assert found[0][0] < 0.02
@@ -128,7 +134,7 @@ def test_the_bias_of_an_entropy_bound_vanishes_with_it_and_so_does_the_saving():
 @every_world
 @pytest.mark.parametrize("sampler", [Ordered(order="drawn", steps=LENGTH), PathPlanning(steps=LENGTH)], ids=repr)
 def test_the_order_of_drawn_letters_favours_likely_sequences(world, sampler):
-    drawn = draw(sampler, world, N)
+    drawn = draw(sampler, world, FEWER)
     assert distance(world, drawn).excess > 0.3
     assert unlikelihood(world, drawn) < -0.3
 
