@@ -43,6 +43,8 @@ Chosen = ByColumn | ByChromosome | ByBlocks
 class GenomeData(Settings):
     """Windows of a genome."""
 
+    letter: ClassVar[str] = "base"
+
     kind: Literal["genome"] = "genome"
     ref: str | None = None
     """FASTA file, plain, gzip or bgzip; null: a small artificial genome."""
@@ -114,7 +116,7 @@ class GenomeSplits:
     fingerprint: str
     labels: tuple[str, ...] = ()
     vocab: Vocab = DNA
-    letter: ClassVar[str] = "base"
+    letter: ClassVar[str] = GenomeData.letter
     knobs: ClassVar[str] = "data.split, data.length or data.max_n"
 
     @property

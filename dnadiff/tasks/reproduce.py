@@ -18,7 +18,7 @@ from dnadiff.config import Settings
 from dnadiff.errors import InputError, counted, nearest
 from dnadiff.files import write_text
 from dnadiff.run import RunFolder
-from dnadiff.tasks import train
+from dnadiff.tasks import evaluate, train
 from dnadiff.tasks.settings import TrainConfig, resolve
 from dnadiff.training.metrics import read_metrics
 
@@ -35,6 +35,8 @@ class Row(Settings):
     """Dotted settings on top of the table's preset."""
     after: str | None = None
     """Row whose model it starts from; none: random weights."""
+    of: str | None = None
+    """Row whose model it measures again, by its own evaluate.* settings; none: it trains one."""
     passes: float = Field(1.0, gt=0)
     """Passes through the network for every window of a training step."""
     paper: str | None = None
@@ -83,9 +85,14 @@ def read(name: str) -> Table:
         raise InputError(f"no table {name!r}{nearest(name, names())}; there are: {', '.join(names())}")
     table = config.resolve(Table, f"{FOLDER}/{name}" if name in names() else name)
     known = [row.name for row in table.rows]
+    trained = [row.name for row in table.rows if row.of is None]
     for number, row in enumerate(table.rows):
         if row.after is not None and row.after not in known[:number]:
             raise InputError(f"{name}: row {row.name!r} starts from {row.after!r}, which is no row above it")
+        if row.of is not None and (row.of not in known[:number] or row.of not in trained):
+            raise InputError(f"{name}: row {row.name!r} measures {row.of!r}, which is no trained row above it")
+        if row.of is not None and not all(key.startswith("evaluate.") for key in row.settings):
+            raise InputError(f"{name}: row {row.name!r} measures a trained model; it can only set evaluate.*")
     return table
 
 
@@ -96,8 +103,10 @@ def plan(table: Table, scale: float, words: Sequence[str], flags: Mapping[str, A
         scale: share of the preset's tokens; steps and batch shrink by its square root each.
     """
     planned = []
+    own = {row.name: row.settings for row in table.rows}
     for row in table.rows:
-        given = [f"{key}={_word(value)}" for key, value in {**table.settings, **row.settings}.items()]
+        wanted = {**table.settings, **own.get(row.of or "", {}), **row.settings}
+        given = [f"{key}={_word(value)}" for key, value in wanted.items()]
         settings = resolve(table.preset, [*given, *words], {**flags, "sample.n": 0})
         settings = _scaled(settings, scale)
         if row.after is not None:
@@ -111,12 +120,14 @@ def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float
     results: list[Result] = []
     for row, settings in zip(table.rows, planned, strict=True):
         folder = out / row.name
-        if (folder / "results.json").is_file():
+        if row.of is not None:
+            evaluate.run(settings, out / row.of, str(folder / "results.json"))  # what was drawn before is kept
+        elif (folder / "results.json").is_file():
             RunFolder(folder).claim(config.to_yaml(settings))  # refuses a row of other settings
         else:
             log.info("%s", row.name)
             train.run(settings, folder)
-        results.append(_result(row, settings, folder))
+        results.append(_result(row, settings, out))
         text = as_markdown(table, results, scale=scale, planned=planned)
         write_text(out / "table.md", text)
         write_text(out / "table.json", json.dumps([_as_json(result) for result in results], indent=2))
@@ -127,6 +138,9 @@ def dry_run(table: Table, planned: Sequence[TrainConfig]) -> str:
     """What `run` would train, and for how long, from a timed step of every row."""
     lines, total = [f"{table.title} ({table.source})"], 0.0
     for row, settings in zip(table.rows, planned, strict=True):
+        if row.of is not None:
+            lines.append(f"{row.name}: the model of {row.of}, {', '.join(f'{k}={v}' for k, v in row.settings.items())}")
+            continue
         how = settings.train
         from_nothing = settings.model_copy(update={"init": "none"})  # what it starts from may not be trained yet
         seconds = train.dry_run(from_nothing)["seconds_per_step"] * how.max_steps
@@ -134,7 +148,7 @@ def dry_run(table: Table, planned: Sequence[TrainConfig]) -> str:
         steps, tokens = counted(how.max_steps, "step"), how.max_steps * how.batch_size * settings.data.length
         lines.append(
             f"{row.name}: {settings.objective.kind} on {settings.model.kind}, {steps} of "
-            f"{counted(how.batch_size, 'window')}, {tokens:,} bases, about {_time(seconds)}"
+            f"{counted(how.batch_size, 'window')}, {counted(tokens, settings.data.letter)}, about {_time(seconds)}"
             + (f", after {row.after}" if row.after else "")
         )
     return "\n".join([*lines, f"training of all rows on this CPU: about {_time(total)}; evaluation not counted"])
@@ -146,17 +160,24 @@ def _time(seconds: float) -> str:
 
 def as_markdown(table: Table, results: Sequence[Result], *, scale: float, planned: Sequence[TrainConfig]) -> str:
     """The table, its baselines, and everything that was assumed."""
+    letter = planned[0].data.letter
     lines = [f"# {table.title}", "", f"{table.source}; scale {scale:g} of its training.", ""]
-    lines += ["| model | paper | bits per base | perplexity | parameters | bases | passes | minutes |"]
+    lines += [f"| model | paper | bits per {letter} | perplexity | parameters | {letter}s | passes | minutes |"]
     lines += ["|---" * 8 + "|"]
-    lines += [_as_row(result) for result in results if result.row.paper is not None]
+    lines += [_as_row(result, letter) for result in results if result.row.paper is not None]
     numbers = results[0].numbers
-    orders = ", ".join(f"{order}: {bits:.3f}" for order, bits in enumerate(numbers["markov"]))
-    scored = f"{numbers['n_windows']:,} windows of {numbers['split']}, {numbers['n_scored']:,} bases"
-    lines += ["", f"Markov chains on the same windows, bits per base by order: {orders}. Scored: {scored}.", ""]
+    scored = f"{numbers['n_windows']:,} windows of {numbers['split']}, {counted(numbers['n_scored'], letter)}"
+    lines += ["", f"{_baselines(numbers)}. Scored: {scored}.", ""]
     lines += ["Intervals are 95 %; passes are through the network, per window and training step.", ""]
     assumed = dict.fromkeys([*table.assumptions, *(each for settings in planned for each in settings.assumptions)])
     return "\n".join([*lines, "Assumed:", "", *(f"- {text}" for text in assumed), ""])
+
+
+def _baselines(numbers: Mapping[str, Any]) -> str:
+    if "markov" not in numbers:
+        return f"Unigrams on the same windows: {numbers['unigram']:.3f} bits per {numbers['letter']}"
+    orders = ", ".join(f"{order}: {bits:.3f}" for order, bits in enumerate(numbers["markov"]))
+    return f"Markov chains on the same windows, bits per base by order: {orders}"
 
 
 def _scaled(settings: TrainConfig, scale: float) -> TrainConfig:
@@ -172,9 +193,10 @@ def _scaled(settings: TrainConfig, scale: float) -> TrainConfig:
 _COUNTED = ("max_steps", "batch_size", "validate_every", "checkpoint_every", "log_every")
 
 
-def _result(row: Row, settings: TrainConfig, folder: Path) -> Result:
+def _result(row: Row, settings: TrainConfig, out: Path) -> Result:
+    folder = out / (row.of or row.name)  # of what was trained
     manifest = json.loads((folder / "manifest.json").read_text())
-    numbers = json.loads((folder / "results.json").read_text())
+    numbers = json.loads((out / row.name / "results.json").read_text())
     per_step = settings.train.batch_size * settings.data.length
     seconds, before = 0.0, 0
     for logged in read_metrics(folder / "metrics.csv"):
@@ -184,9 +206,9 @@ def _result(row: Row, settings: TrainConfig, folder: Path) -> Result:
     return Result(row, manifest["parameters"], per_step * settings.train.max_steps, seconds / 60, numbers)
 
 
-def _as_row(result: Result) -> str:
+def _as_row(result: Result, letter: str) -> str:
     cells = [result.row.name, str(result.row.paper)]
-    for name, digits in (("bits_per_base", 4), ("perplexity", 3)):
+    for name, digits in ((f"bits_per_{letter}", 4), ("perplexity", 3)):
         figure = result.numbers[name]
         cells.append(f"{figure['value']:.{digits}f} [{figure['low']:.{digits}f}, {figure['high']:.{digits}f}]")
     cells += [f"{result.parameters:,}", f"{result.tokens:,}", f"{result.row.passes:g}", f"{result.minutes:.1f}"]

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from dnadiff.config import resolve
+from dnadiff.config import resolve, to_yaml
 from dnadiff.errors import InputError
-from dnadiff.tasks import reproduce
+from dnadiff.tasks import evaluate, reproduce
 from dnadiff.tasks.settings import TrainConfig
 
 TINY = [
@@ -25,6 +25,15 @@ rows:
 assumptions: [Nothing is known.]
 """
 
+TEXT_TABLE = """
+title: One model
+source: Nobody 2026, table 2
+preset: text/demo
+rows:
+  - {name: trained, settings: {objective.first_time: 0.002}, paper: "1"}
+  - {name: T-5, of: trained, settings: {evaluate.T: 5}, paper: "2"}
+"""
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -39,7 +48,7 @@ def test_every_row_of_a_shipped_table_fits_its_settings(name, tmp_path):
     planned = reproduce.plan(table, 1e-4, [], {}, tmp_path)
     full = resolve(TrainConfig, table.preset)
     assert all(settings.data.length == full.data.length for settings in planned)
-    assert len({settings.objective.kind for settings in planned}) == len(planned)
+    assert len({to_yaml(settings) for settings in planned}) == len(planned)
 
 
 def test_scale_is_the_share_of_the_tokens(table, tmp_path):
@@ -93,3 +102,29 @@ def test_a_table_that_does_not_exist_or_hang_together_is_refused(tmp_path):
     path.write_text(TABLE.replace("after: first", "after: third"))
     with pytest.raises(InputError, match=r"row 'second' starts from 'third', which is no row above it"):
         reproduce.read(str(path))
+    path.write_text(TABLE.replace("after: first", "of: second"))
+    with pytest.raises(InputError, match=r"row 'second' measures 'second', which is no trained row above it"):
+        reproduce.read(str(path))
+    path.write_text(TABLE.replace("after: first", "of: first"))
+    with pytest.raises(InputError, match=r"row 'second' measures a trained model; it can only set evaluate\.\*"):
+        reproduce.read(str(path))
+
+
+def test_a_row_of_text_is_measured_again_in_other_ways(tmp_path, text_words, text_corpus, capsys):
+    pytest.importorskip("tokenizers", reason="the text extra is not installed")
+    (tmp_path / "text.yaml").write_text(TEXT_TABLE)
+    table = reproduce.read(str(tmp_path / "text.yaml"))
+    planned = reproduce.plan(table, 1.0, [*text_words, f"data.path={text_corpus}"], {}, tmp_path)
+    assert [settings.evaluate.T for settings in planned] == [None, 5]
+    assert planned[0].objective == planned[1].objective
+    reproduce.run(table, planned, tmp_path, scale=1.0)
+    text = (tmp_path / "table.md").read_text()
+    assert "| model | paper | bits per token | perplexity | parameters | tokens |" in text
+    assert "Unigrams on the same windows" in text
+    trained, again = json.loads((tmp_path / "table.json").read_text())
+    assert again["parameters"] == trained["parameters"]
+    assert again["numbers"]["evaluate"]["T"] == 5
+    alone = tmp_path / "alone.json"
+    evaluate.run(evaluate.settings_of(tmp_path / "trained", ["evaluate.T=5"], {}), tmp_path / "trained", str(alone))
+    assert json.loads(alone.read_text())["perplexity"] == again["numbers"]["perplexity"]
+    assert "the model of trained, evaluate.T=5" in reproduce.dry_run(table, planned)

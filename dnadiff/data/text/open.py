@@ -33,6 +33,8 @@ Texts = Callable[[], Iterator[str]]
 class TextData(Settings):
     """Rows of tokens of a corpus."""
 
+    letter: ClassVar[str] = "token"
+
     kind: Literal["text"] = "text"
     path: str | None = None
     """File or folder: plain text, .jsonl or .parquet, the first two also with gzip; null: a small made-up corpus."""
@@ -87,7 +89,7 @@ class TextSplits:
     tokenizer: TextTokenizer
     fingerprint: str
     left_out: ClassVar[str] = ""
-    letter: ClassVar[str] = "token"
+    letter: ClassVar[str] = TextData.letter
     knobs: ClassVar[str] = "data.valid_documents or data.length"
 
     @property
