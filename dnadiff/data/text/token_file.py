@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,12 @@ def write_token_file(
             token_file.truncate(progress["tokens"] * dtype.itemsize)
             end_file.truncate(progress["documents"] * np.dtype(np.int64).itemsize)
             for batch in batches(remaining):
-                rows = [ids + [tokenizer.last] * separated for ids in tokenizer.encode(batch)]
+                rows = tokenizer.encode(batch)
+                if separated:
+                    for row in rows:
+                        row.append(tokenizer.last)
                 lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-                token_file.write(np.concatenate([np.asarray(row, dtype) for row in rows]).tobytes())
+                token_file.write(np.fromiter(chain.from_iterable(rows), dtype, int(lengths.sum())).tobytes())
                 end_file.write((progress["tokens"] + lengths.cumsum()).tobytes())
                 token_file.flush()
                 end_file.flush()
