@@ -137,8 +137,9 @@ def test_a_checkpoint_outside_its_run_is_told_what_to_score(run, corpus, tmp_pat
 def test_what_is_for_dna_is_refused(run, tmp_path):
     with pytest.raises(InputError, match=r"text has no opposite strand; leave it at given"):
         evaluate.settings_of(run, ["evaluate.strands=both"], {})
+    (tmp_path / "some.fa").write_text(">one\nACGT\n")
     with pytest.raises(InputError, match=r"is no model of DNA; --fasta is for those, data\.path=FILE scores text"):
-        score_fasta(LikelihoodSettings(), run, str(tmp_path / "none.fa"), None, None)
+        score_fasta(LikelihoodSettings(), run, str(tmp_path / "some.fa"), None, None)
 
 
 def test_rows_are_counted(settings, capsys):
