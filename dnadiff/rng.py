@@ -7,7 +7,9 @@ uses apart: two draws with equal numbers but different streams are independent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,6 +34,22 @@ def numpy_generator(seed: int, stream: Stream, *where: int) -> np.random.Generat
     The place is a spawn key: in a plain list, trailing zeros count for nothing, and (seed,) would equal (seed, 0).
     """
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(int(stream), *where))))
+
+
+def row_uniforms(seed: int, stream: Stream, *where: int, rows: Iterable[int], n: int) -> np.ndarray:
+    """(rows, n) in [0, 1): of each row the first n of its own numbers, whatever rows it is drawn beside.
+
+    They lie in one sequence, 2**128 blocks of Philox from row to row, which goes to any place at once (Salmon et al.
+    2011): a generator of its own for each row would take longer to seed than to draw from.
+    """
+    generator, chosen = numpy_generator(seed, stream, *where), list(rows)
+    state = cast(dict[str, Any], generator.bit_generator.state)
+    drawn = np.empty((len(chosen), n))
+    for row, numbers in zip(chosen, drawn, strict=True):
+        state["state"]["counter"][2] = row
+        generator.bit_generator.state = state
+        generator.random(out=numbers)
+    return drawn
 
 
 def epoch_order(seed: int, epoch: int, n_items: int) -> np.ndarray:

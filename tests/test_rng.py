@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnadiff.rng import Stream, epoch_order, numpy_generator
+from dnadiff.rng import Stream, epoch_order, numpy_generator, row_uniforms
 
 PLACES = [(), (0,), (0, 0), (1,), (0, 1), (1, 0), (2**31,)]
 
@@ -28,6 +28,24 @@ def test_streams_seeds_and_places_never_share_numbers() -> None:
 def test_neighbouring_streams_are_not_correlated() -> None:
     noise, order = (numpy_generator(0, stream, 3).random(20_000) for stream in (Stream.NOISE, Stream.ORDER))
     assert abs(np.corrcoef(noise, order)[0, 1]) < 4 / np.sqrt(20_000)
+
+
+def test_a_row_has_its_own_numbers_whatever_it_is_drawn_beside_and_however_many_are_asked_for() -> None:
+    rows = [7, 0, 2**40, 8]
+    together = row_uniforms(3, Stream.EVALUATE, 1, rows=rows, n=9)
+    for row, numbers in zip(rows, together, strict=True):
+        for n in (0, 1, 4, 5, 9):
+            assert np.array_equal(row_uniforms(3, Stream.EVALUATE, 1, rows=[row], n=n)[0], numbers[:n])
+
+
+def test_rows_never_share_numbers_and_are_not_correlated() -> None:
+    drawn = row_uniforms(0, Stream.EVALUATE, 1, rows=range(20), n=5_000)
+    assert len(np.unique(drawn)) == drawn.size
+    correlations = np.corrcoef(drawn)[np.triu_indices(20, 1)]
+    assert np.abs(correlations).max() < 5 / np.sqrt(5_000)
+    assert abs(drawn.mean() - 0.5) < 5 * np.sqrt(1 / 12 / drawn.size)
+    other = row_uniforms(0, Stream.EVALUATE, 2, rows=range(20), n=5_000)
+    assert not np.isin(other, drawn).any()
 
 
 @given(st.integers(0, 10), st.integers(0, 10), st.integers(0, 300))

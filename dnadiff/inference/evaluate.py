@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from dnadiff.inference.draws import Draws, Shard
 from dnadiff.inference.estimate import Estimate, Meaning, estimate, with_batch_perplexity
 from dnadiff.inference.measures import Measure
 from dnadiff.model import DiffusionModel
-from dnadiff.rng import Stream, numpy_generator
+from dnadiff.rng import Stream, numpy_generator, row_uniforms
 
 Read = Callable[[np.ndarray], np.ndarray]
 ALL = Shard()
@@ -77,8 +78,9 @@ def fill(
                 tokens = torch.from_numpy(read(rows).astype(np.int64))
                 valid = tokens != model.vocab.pad
                 batch = Batch(tokens, valid=None if valid.all() or not tells_padding else valid).to(device)
-                uniforms = _uniforms(seed, sweep, rows, (measure.n_uniforms, tokens.shape[1]))
-                noise = Noise(torch.from_numpy(times[rows]), torch.from_numpy(uniforms)).to(device)
+                shape = (len(rows), measure.n_uniforms, tokens.shape[1])
+                uniforms = row_uniforms(seed, Stream.EVALUATE, sweep, 1, rows=rows, n=math.prod(shape[1:]))
+                noise = Noise(torch.from_numpy(times[rows]), torch.from_numpy(uniforms.reshape(shape))).to(device)
                 n_scored = model.vocab.is_letter(tokens).sum(1)
                 draws.put(sweep, number, measure.draw(batch, noise).cpu().numpy(), n_scored.numpy())
                 progress(len(rows))
@@ -97,8 +99,3 @@ def combine(draws: Draws, measure: Measure, *, seed: int) -> Estimate:
         return result
     generator = numpy_generator(seed, Stream.BOOTSTRAP, 2)
     return with_batch_perplexity(result, draws.nats, draws.n_scored, draws.batch_size, generator=generator)
-
-
-def _uniforms(seed: int, sweep: int, rows: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(n, *shape) in [0, 1), a function of (seed, sweep, row): batches and ranks cannot change a figure."""
-    return np.stack([numpy_generator(seed, Stream.EVALUATE, sweep, 1 + int(row)).random(shape) for row in rows])
