@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+NO_STRANDS = "this vocabulary has no complementary strand"
+
 
 class Tables(NamedTuple):
     """What `Vocab` says of its ids, on one device.
@@ -23,11 +25,13 @@ class Tables(NamedTuple):
         letter_ids: (n_letters,) int64.
         letter_index: (size,) int64: the position of each id among the letters, -1 for all others.
         other_ids: int64, those that are no letters.
+        complement_ids: (size,) int64; None where strands have no meaning.
     """
 
     letter_ids: Tensor
     letter_index: Tensor
     other_ids: Tensor
+    complement_ids: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,19 @@ class Vocab:
     def complement_ids(self) -> Tensor:
         """(size,) int64: `complement` as a tensor."""
         if self.complement is None:
-            raise ValueError("this vocabulary has no complementary strand")
+            raise ValueError(NO_STRANDS)
         return torch.tensor(self.complement, device="cpu")
 
     def on(self, device: torch.device) -> Tables:
         """Its tables on a device; copied there once, since a copy at every step would make the host wait."""
         if device not in self._tables:
             others = sorted(set(range(self.size)) - set(self.letters))
-            tables = self.letter_ids, self.letter_index, torch.tensor(others, dtype=torch.int64, device="cpu")
-            self._tables[device] = Tables(*(table.to(device) for table in tables))
+            self._tables[device] = Tables(
+                self.letter_ids.to(device),
+                self.letter_index.to(device),
+                torch.tensor(others, dtype=torch.int64, device="cpu").to(device),
+                None if self.complement is None else self.complement_ids.to(device),
+            )
         return self._tables[device]
 
     @cached_property
@@ -89,6 +97,17 @@ class Vocab:
     def is_letter(self, tokens: Tensor) -> Tensor:
         """Bool, same shape: True where a token is a letter of the data."""
         return self.on(tokens.device).letter_index[tokens] >= 0
+
+    def complemented(self, tokens: Tensor) -> Tensor:
+        """What pairs with each token, same shape.
+
+        Raises:
+            ValueError: strands have no meaning here.
+        """
+        ids = self.on(tokens.device).complement_ids
+        if ids is None:
+            raise ValueError(NO_STRANDS)
+        return ids[tokens]
 
     def digest(self) -> str:
         """sha256 of everything that defines the ids; two models agree on tokens exactly when it agrees."""

@@ -31,7 +31,21 @@ def test_the_complement_is_an_involution_that_keeps_mask_pad_and_unknown() -> No
     assert pairs == {"AT", "CG", "GC", "TA"}
 
 
+def test_tables_of_a_device_are_those_of_the_host_and_made_once() -> None:
+    fresh = replace(DNA)
+    tables = fresh.on(torch.device("cpu"))
+    assert fresh.on(torch.device("cpu")) is tables
+    assert torch.equal(tables.letter_ids, DNA.letter_ids)
+    assert torch.equal(tables.letter_index, DNA.letter_index)
+    assert sorted([*tables.other_ids.tolist(), *DNA.letters]) == list(range(DNA.size))
+    tokens = torch.arange(DNA.size).view(2, -1)
+    assert torch.equal(fresh.complemented(tokens), DNA.complement_ids.view(2, -1))
+    assert fresh.on(torch.device("meta")).complement_ids.is_meta
+
+
 def test_a_vocabulary_without_strands_says_so() -> None:
+    with pytest.raises(ValueError, match="no complementary strand"):
+        replace(DNA, complement=None).complemented(torch.tensor([DNA.mask]))
     with pytest.raises(ValueError, match="no complementary strand"):
         _ = replace(DNA, complement=None).complement_ids
 

@@ -14,7 +14,7 @@ from dnadiff.vocab import Vocab
 
 def opposite_strand(batch: Batch, vocab: Vocab) -> Batch:
     """The rows' reverse complements, padding and documents mirrored with them."""
-    tokens = vocab.complement_ids.to(batch.tokens.device)[batch.tokens.flip(1)]
+    tokens = vocab.complemented(batch.tokens.flip(1))
     masks = {"valid": batch.valid, "segments": batch.segments}
     return replace(batch, tokens=tokens, **{name: mask.flip(1) for name, mask in masks.items() if mask is not None})
 

@@ -112,5 +112,5 @@ def opposite_strand(batch: Batch, vocab: Vocab) -> Batch:
     real = batch.tokens != vocab.pad
     first, n = real.int().argmax(1, keepdim=True), real.sum(1, keepdim=True)
     mirrored = (2 * first + n - 1 - place).clamp(0, length - 1)  # (batch, length)
-    opposite = vocab.complement_ids.to(place.device)[batch.tokens.gather(1, mirrored)]
+    opposite = vocab.complemented(batch.tokens.gather(1, mirrored))
     return Batch(torch.where(real, opposite, batch.tokens), batch.valid, label=batch.label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 class Largest(TorchDispatchMode):
@@ -16,6 +17,28 @@ class Largest(TorchDispatchMode):
         for tensor in result if isinstance(result, tuple | list) else [result]:
             if isinstance(tensor, torch.Tensor) and not function.is_view:
                 self.numel = max(self.numel, tensor.numel())
+        return result
+
+
+class Sent(TorchDispatchMode):
+    """What is sent to a device from the host, where it does not lie.
+
+    Attributes:
+        names: of the operations, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        devices = [
+            {leaf.device.type for leaf in tree_leaves(tensors) if isinstance(leaf, torch.Tensor)}
+            for tensors in ((args, kwargs), result)
+        ]
+        if "cpu" in devices[0] and devices[1] - {"cpu"}:
+            self.names.append(function.overloadpacket.__name__)
         return result
 
 

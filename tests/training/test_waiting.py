@@ -3,7 +3,7 @@
 import pytest
 import torch
 from lightning.pytorch import Callback
-from watching import Waits
+from watching import Sent, Waits
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion import heads
@@ -86,6 +86,9 @@ def test_with_many_letters_positions_are_counted_once_for_each_of_two_micro_batc
 
 
 def test_it_would_be_seen():
+    with Sent() as sent:
+        torch.arange(4).to("meta")
+    assert sent.names == ["_to_copy"]
     with Waits() as seen:
         values = torch.arange(4)
         assert values[values > 1].sum() > 3
@@ -95,7 +98,7 @@ def test_it_would_be_seen():
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES[:-1], ids=lambda objective: objective.kind)
-def test_losses_and_gradients_need_no_numbers(objective):
+def test_losses_and_gradients_need_no_numbers_and_send_none(objective):
     """On a device that has none; rows are padded and packed."""
     told = objective.kind not in ("ar", "mlm")
     backbone = DiT(
@@ -106,6 +109,9 @@ def test_losses_and_gradients_need_no_numbers(objective):
     tokens = torch.full((3, 12), DNA.letters[0])
     batch = Batch(tokens, valid=tokens > 0, segments=tokens).to("meta")
     noise = draw_noise(numpy_generator(0, Stream.NOISE), 3, 12, n_uniforms=model.objective.n_uniforms).to("meta")
-    terms = model.loss(batch, noise)
-    (terms.nats if terms.surrogate is None else terms.surrogate).sum().backward()
+    model.loss(batch, noise)  # which brings the vocabulary's tables there
+    with Sent() as seen:
+        terms = model.loss(batch, noise)
+        (terms.nats if terms.surrogate is None else terms.surrogate).sum().backward()
+    assert seen.names == []
     assert all(parameter.grad is not None for parameter in model.network.parameters())
