@@ -182,6 +182,8 @@ def evaluate(
     flags = {"data.ref": ref, "data.windows": bed, "evaluate.split": split, "evaluate.sweeps": sweeps}
     settings = task.settings_of(run, words or [], flags)
     part = Shard.parse(shard)
+    if not print_config:
+        log.info("opening the data")
     _do(
         settings,
         print_config,
@@ -251,6 +253,48 @@ def infill(
         print_config,
         dry_run and (lambda: task.dry_run(settings, run, fasta, bed)),
         lambda: task.run(settings, run, fasta, bed, out, vcf),
+    )
+
+
+@app.command(rich_help_panel="Using a model")
+def score(
+    run: Run,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Settings (scores=llr,bound window=2048).", metavar="[KEY=VALUE]..."),
+    ] = None,
+    vcf: Annotated[str | None, typer.Option("--vcf", help="Variants, plain or compressed.")] = None,
+    ref: Annotated[str | None, typer.Option("--ref", help="Genome that they are about, as FASTA.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="VCF (.vcf, .vcf.gz) or table to write; the same command goes on where it was killed. -: print.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option("--shard", help="Score a share, such as 2/8; all shards meet beside the same --out.")
+    ] = "1/1",
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Score variants by how much likelier the model finds one allele than the other.
+
+    Example: dnadiff score runs/hg38 --vcf clinvar.vcf.gz --ref hg38.fa --out scored.vcf.gz
+    """
+    from dnadiff.config import resolve
+    from dnadiff.inference.draws import Shard
+    from dnadiff.tasks import score as task
+
+    settings, part = resolve(task.ScoreSettings, None, words or []), Shard.parse(shard)
+    if not print_config and (vcf is None or ref is None):
+        raise InputError("score: name the variants with --vcf and their genome with --ref")
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.dry_run(settings, run, str(vcf), str(ref))),
+        lambda: task.run(settings, run, str(vcf), str(ref), out, part),
     )
 
 
@@ -368,7 +412,10 @@ def classify(
         "method": "probe" if probe else None,
     }  # fmt: skip
     (what, *networks), overrides = _split(words, "genomic_benchmarks")
-    preset = f"classify/{protocol}" if protocol in {"strict", "paper"} else protocol
+    named = protocol.removeprefix("classify/") in {"strict", "paper"}
+    if not (named or protocol.endswith((".yaml", ".yml"))):
+        raise InputError(f"--protocol {protocol}: is not strict, paper, or a YAML file")
+    preset = f"classify/{protocol.removeprefix('classify/')}" if named else protocol
     settings = resolve([preset, *networks], overrides, flags)
     if print_config:
         _do(settings, True, None, None)

@@ -152,3 +152,25 @@ class DrawsFile:
         with unfinished(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, nats=draws.nats, n_scored=draws.n_scored, done=draws.done, claim=json.dumps(self._claim))
         self._saved = time.monotonic()
+
+
+def output_file(out: str | None, shard: Shard) -> Path | None:
+    """The file that `--out` asks for, if it is one.
+
+    Raises:
+        InputError: it is a folder, or shards have no file beside which they meet.
+    """
+    if out in (None, "-"):
+        if shard != Shard():
+            raise InputError("--shard: needs --out FILE, the same for all shards: beside it they keep what they draw")
+        return None
+    file = Path(str(out)).expanduser()
+    if file.is_dir():
+        raise InputError(f"{file}: is a folder; name a file to write")
+    return file
+
+
+def shard_files(out: Path, count: int, claim: Mapping[str, Any]) -> dict[int, DrawsFile]:
+    """The file of each shard by number, beside the output."""
+    names = {number: f"{out.name}.draws-{number}-of-{count}.npz" for number in range(1, count + 1)}
+    return {number: DrawsFile(out.with_name(name), claim) for number, name in names.items()}

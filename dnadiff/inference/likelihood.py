@@ -129,7 +129,7 @@ def _bound(model: DiffusionModel, question: Question, draws: int, seed: int, bat
         return _from_draws(-nats, question, measure.meaning)
     noise = _noise(draws, (1, len(question.positions)), seed)
     found = over_orders.bound(
-        _in_any_order(model), question.tokens, question.positions, model.vocab,
+        in_any_order(model), question.tokens, question.positions, model.vocab,
         estimator=Numbers(), noise=noise, batch_size=batch_size,
     )  # fmt: skip
     return _from_draws(found, question, Meaning.BOUND)
@@ -138,7 +138,7 @@ def _bound(model: DiffusionModel, question: Question, draws: int, seed: int, bat
 def _exact(model: DiffusionModel, question: Question, batch_size: int) -> LogProb:
     if model.objective.likelihood is Likelihood.EXACT and question.whole:
         return _bound(model, question, 1, 0, batch_size)
-    denoiser, n = _in_any_order(model), len(question.positions)
+    denoiser, n = in_any_order(model), len(question.positions)
     if n > over_orders.MOST_POSITIONS:
         raise InputError(
             f"{question.where}method='exact': {n} positions need 2**{n} masks, more than "
@@ -156,7 +156,7 @@ def _exact(model: DiffusionModel, question: Question, batch_size: int) -> LogPro
 def _chain_rule(model: DiffusionModel, question: Question, orders: int, seed: int, batch_size: int) -> LogProb:
     generator = torch.Generator().manual_seed(int(numpy_generator(seed, Stream.EVALUATE).integers(2**62)))
     found = over_orders.chain_rule(
-        _in_any_order(model), question.tokens, question.positions, model.vocab,
+        in_any_order(model), question.tokens, question.positions, model.vocab,
         orders=orders, generator=generator, batch_size=batch_size,
     )  # fmt: skip
     return _from_draws(found, question, Meaning.BOUND)
@@ -169,7 +169,7 @@ def _pseudo(model: DiffusionModel, question: Question, batch_size: int) -> LogPr
     return LogProb(float(found.sum()), 0.0, len(found), Meaning.PSEUDO)
 
 
-def _in_any_order(model: DiffusionModel) -> PosteriorDenoiser:
+def in_any_order(model: DiffusionModel) -> PosteriorDenoiser:
     """The posterior of a model that reveals positions in a uniformly random order."""
     if isinstance(model.schedule, LearnedSchedule):
         raise InputError(

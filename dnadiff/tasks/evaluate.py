@@ -17,7 +17,7 @@ from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.estimators import Numbers
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, write_text
-from dnadiff.inference.draws import Draws, DrawsFile, Shard
+from dnadiff.inference.draws import Draws, Shard, output_file, shard_files
 from dnadiff.inference.estimate import Estimate
 from dnadiff.inference.evaluate import ALL, combine, fill, n_sweeps
 from dnadiff.inference.measures import Measure, both_strands, in_steps, likelihood, training_loss
@@ -56,7 +56,7 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
             command goes on where it was killed, and shards meet there.
         shard: which batches to draw; whoever finds all of them drawn prints the figures.
     """
-    file = _file_of(out, shard)
+    file = output_file(out, shard)
     folder, how, seed = find_checkpoint(path), settings.evaluate, settings.train.seed
     data = open_data(settings.data, seed=seed)
     model, windows = checkpoint.load(folder), data.sets()[how.split]
@@ -64,7 +64,7 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     use_kernels(model, settings.kernels)
     measure = measure_of(model, how)
     draws = Draws.empty(n_sweeps(measure, how.sweeps), len(how.chosen(len(windows))), how.batch_size)
-    kept = {} if file is None else _files(file, shard.n_shards, _claim(settings, data, folder))
+    kept = {} if file is None else shard_files(file, shard.n_shards, _claim(settings, data, folder))
     with kept[shard.number].keeping(draws) if kept else nullcontext(lambda: None) as save:
         _draw(draws, model, measure, windows, how, seed=seed, shard=shard, save=save)
     for other in kept.values():
@@ -140,24 +140,6 @@ def _draw(
             draws, model, measure, lambda rows: windows.rows(chosen[rows], epoch=None),
             seed=seed, shard=shard, tells_padding=False, progress=progress,
         )  # fmt: skip
-
-
-def _file_of(out: str | None, shard: Shard) -> Path | None:
-    """The file that is asked for, if one is."""
-    if out in (None, "-"):
-        if shard != ALL:
-            raise InputError("--shard: needs --out FILE, the same for all shards: beside it they keep what they draw")
-        return None
-    file = Path(str(out)).expanduser()
-    if file.is_dir():
-        raise InputError(f"{file}: is a folder; name a JSON file to write")
-    return file
-
-
-def _files(out: Path, count: int, claim: dict[str, Any]) -> dict[int, DrawsFile]:
-    """The file of each shard, beside the output."""
-    names = {number: f"{out.name}.draws-{number}-of-{count}.npz" for number in range(1, count + 1)}
-    return {number: DrawsFile(out.with_name(name), claim) for number, name in names.items()}
 
 
 def _claim(settings: TrainConfig, data: Splits, folder: Path) -> dict[str, Any]:
