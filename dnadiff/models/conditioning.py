@@ -90,8 +90,12 @@ def label_embedding(sizes: LabelSizes) -> LabelEmbedding | None:
 
 
 class Conditioned(nn.Module):
-    """A network that may be told the time, a class, or both; each is None where it is not."""
+    """A network that may be told the time, a class, or both; each is None where it is not.
 
+    Published networks without time conditioning keep its layers and are told no noise.
+    """
+
+    time_conditioned: bool
     noise: NoiseEmbedding | None
     labels: LabelEmbedding | None
 
@@ -104,8 +108,9 @@ class Conditioned(nn.Module):
         """
         condition: Tensor | None = None
         if self.noise is not None:
-            assert t is not None, "a network that is told the time needs t"
-            condition = self.noise(t)
+            time = t if self.time_conditioned else self.noise.inner.weight.new_zeros(1)
+            assert time is not None, "a network that is told the time needs t"
+            condition = self.noise(time)
         if self.labels is not None:
             of_class: Tensor = self.labels(label, n_rows)
             condition = of_class if condition is None else condition + of_class

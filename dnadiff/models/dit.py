@@ -136,7 +136,7 @@ class DiffusionTransformer(Conditioned):
             t: (batch,) in [0, 1], the chance that a position is hidden; needed where the network is told the time.
             valid, segments, label: as in `dnadiff.batch.Batch`.
         """
-        condition = self._condition(t, label, embedded)
+        condition = self.condition(t, label, len(embedded))
         turn = rotation(embedded.shape[1], self.head_dim, like=embedded)
         stream = embedded
         for block in self.blocks:
@@ -151,7 +151,7 @@ class DiffusionTransformer(Conditioned):
         assert self.causal, "only a causal network reads step by step"
         past = cache or [Seen() for _ in self.blocks]
         turn = rotation(1, self.head_dim, start=past[0].length, like=embedded)
-        condition, stream = self._condition(None, None, embedded), embedded
+        condition, stream = self.condition(None, None, len(embedded)), embedded
         for block, seen in zip(self.blocks, past, strict=True):
             stream = block(stream, condition, turn, past=seen)
         return self._finish(stream, condition), past
@@ -170,10 +170,6 @@ class DiffusionTransformer(Conditioned):
     ) -> Tensor:
         """Logits at every position: (batch, length) int64 -> (batch, length, vocab.size)."""
         return self.logits(self.features(self.embed(tokens), t, valid=valid, segments=segments))
-
-    def _condition(self, t: Tensor | None, label: Tensor | None, embedded: Tensor) -> Tensor | None:
-        """Of the time, or without time conditioning of no noise, as published; and of the class."""
-        return self.condition(t if self.time_conditioned else embedded.new_zeros(1), label, len(embedded))
 
     def _finish(self, stream: Tensor, condition: Tensor | None) -> Tensor:
         shift, scale = self.modulation(condition)

@@ -48,10 +48,12 @@ class MambaSizes(Labelled):
     """Added to the mean square in every norm."""
     tie_embeddings: bool = True
     """The head uses the embedding's rows."""
-    conditioning: Literal["none", "time"] = "none"
-    """What norms adapt to. time: each row's noise; none: nothing."""
+    conditioning: Literal["none", "constant", "time"] = "none"
+    """What norms adapt to. time: each row's noise; constant: no noise, as published without time; none: nothing."""
     conditioning_width: int = Field(128, gt=0)
     """Channels of the condition."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of what a layer adds to the stream that is dropped in training."""
 
     @property
     def time_conditioned(self) -> bool:
@@ -98,17 +100,17 @@ class CausalStack(SingleStrand):
 
     def step(self, embedded: Tensor, cache: Sequence[Past] | None = None) -> tuple[Tensor, list[Past]]:
         """The features of the next position: (batch, 1, width) -> the same shape, and what its layers keep."""
-        assert self.noise is None, "a network that is told the time does not read step by step"
+        assert not self.time_conditioned, "a network that is told the time does not read step by step"
         past: Sequence[Past | None] = cache or [None] * len(self.blocks)
-        stream, kept = self._stream(embedded), []
+        stream, condition, kept = self._stream(embedded), self.condition(None, None, len(embedded)), []
         for block, before in zip(self.blocks, past, strict=True):
             assert isinstance(block, Block)
             assert isinstance(block.mixer, MambaMixer)
-            mixed, after = block.mixer.step(block.norm(stream), before)
-            stream = stream + mixed
+            hidden, gate = block.adapted(stream, condition)
+            mixed, after = block.mixer.step(hidden, before)
+            stream = block.added(stream, mixed, gate)
             kept.append(after)
-        features: Tensor = self.norm(stream)
-        return features, kept
+        return self._finish(stream, condition), kept
 
 
 class SelectiveState(KernelLayer):

@@ -1,9 +1,8 @@
 """Published weights of MDLM's DiMamba: their names and settings, to and from ours.
 
 DiMamba is Caduceus-Ph told the time: Mamba layers in both directions with shared projections, whose norms adapt to the
-noise. Two of its published forms are other functions and are refused: without adaLN a misspelt name leaves out the
-residual stream, and without time conditioning its norms adapt to a noise of zero. Its dropout is not built here, so
-evaluation agrees and training is without.
+noise, or without time conditioning to none. Without adaLN a misspelt name leaves out its residual stream: that form is
+another function and refused.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ SIZES = {
     "tie_word_embeddings": "tie_embeddings",
 }
 REQUIRED = {"type": "dimamba", "temb_strategy": "adaln"}
+DROPOUT = 0.1  # of every published model: its layers do not read the setting
 
 
 def from_published_config(config: Mapping[str, Any], *, where: str = "config") -> Caduceus:
@@ -47,11 +47,11 @@ def from_published_config(config: Mapping[str, Any], *, where: str = "config") -
         for key, value in REQUIRED.items()
         if sizes.get(key, value) != value
     ]
-    if config.get("time_conditioning") is not True:
-        misfits.append("time_conditioning is not true")
-    refuse(misfits, where, mend="only DiMamba with adaLN and time conditioning can be read")
+    misfits += ["time_conditioning is missing"] if "time_conditioning" not in config else []
+    refuse(misfits, where, mend="only DiMamba with adaLN can be read")
+    adaptive = "time" if config["time_conditioning"] else "constant"
     values = {ours: sizes[theirs] for theirs, ours in SIZES.items()}
-    return decode(Caduceus, {"symmetry": "ph", "conditioning": "time", **values}, where=where)
+    return decode(Caduceus, {"symmetry": "ph", "conditioning": adaptive, "dropout": DROPOUT, **values}, where=where)
 
 
 def published_names(settings: Caduceus) -> dict[str, str]:

@@ -41,7 +41,8 @@ class BothStrands(SingleStrand):
     ) -> Tensor:
         """(batch, length, 2 width) -> the same shape; arguments as in `Network`."""
         condition = self.condition(t, label, len(embedded))
-        condition = None if condition is None else condition.repeat(2, 1)  # both strands are told the same
+        if condition is not None and len(condition) > 1:
+            condition = condition.repeat(2, 1)  # both strands are told the same
         given, opposite = self._stream(embedded).chunk(2, dim=-1)
         stream = torch.cat([given, opposite.flip(1, 2)])  # (2 batch, length, width), each strand 5' to 3'
         valid, segments = (None if mask is None else torch.cat([mask, mask.flip(1)]) for mask in (valid, segments))

@@ -28,7 +28,11 @@ class Sizes(LabelSizes, Protocol):
     @property
     def tie_embeddings(self) -> bool: ...
     @property
+    def conditioning(self) -> str: ...
+    @property
     def time_conditioned(self) -> bool: ...
+    @property
+    def dropout(self) -> float: ...
 
 
 class RMSNorm(nn.Module):
@@ -53,18 +57,27 @@ class Block(nn.Module):
         self.norm = RMSNorm(sizes.width, sizes.norm_eps)
         self.mixer = mixer
         self.modulation = _modulation(sizes, start=(0.0, 0.0, 1.0))  # an open gate: at first as if told nothing
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self, stream: Tensor, condition: Tensor | None = None, *, valid: Tensor | None, segments: Tensor | None
     ) -> Tensor:
         """(batch, length, width) -> (batch, length, width); condition: (batch, conditioning_width)."""
+        hidden, gate = self.adapted(stream, condition)
+        return self.added(stream, self.mixer(hidden, valid=valid, segments=segments), gate)
+
+    def adapted(self, stream: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the mixer reads, and the gate of what it adds; None where it is open."""
         hidden: Tensor = self.norm(stream)
         if self.modulation is None:
-            mixed: Tensor = self.mixer(hidden, valid=valid, segments=segments)
-        else:
-            shift, scale, gate = self.modulation(condition)
-            mixed = gate * self.mixer(modulate(hidden, shift, scale), valid=valid, segments=segments)
-        return stream + mixed
+            return hidden, None
+        shift, scale, gate = self.modulation(condition)
+        return modulate(hidden, shift, scale), gate
+
+    def added(self, stream: Tensor, mixed: Tensor, gate: Tensor | None) -> Tensor:
+        """The stream with what the mixer gives."""
+        mixed = self.dropout(mixed)
+        return stream + (mixed if gate is None else gate * mixed)
 
 
 class SingleStrand(Conditioned):
@@ -81,14 +94,10 @@ class SingleStrand(Conditioned):
         head = None if sizes.tie_embeddings else nn.Parameter(nn.Linear(sizes.width, vocab.size, bias=False).weight)
         self.register_parameter("head", head)  # None where the embedding serves, so that no tensor is saved twice
         self.residual_in_fp32 = sizes.residual_in_fp32
-        self.noise = NoiseEmbedding(sizes.conditioning_width) if sizes.time_conditioned else None
+        self.time_conditioned = sizes.time_conditioned
+        self.noise = None if sizes.conditioning == "none" else NoiseEmbedding(sizes.conditioning_width)
         self.labels = label_embedding(sizes)
         self.modulation = _modulation(sizes, start=(0.0, 0.0))
-
-    @property
-    def time_conditioned(self) -> bool:
-        """Whether `features` needs t."""
-        return self.noise is not None
 
     def embed(self, tokens: Tensor) -> Tensor:
         """(batch, length) int64 -> (batch, length, width), linear in the rows of the embedding."""
@@ -139,5 +148,5 @@ class SingleStrand(Conditioned):
 
 
 def _modulation(sizes: Sizes, start: Sequence[float]) -> Modulation | None:
-    told = sizes.time_conditioned or sizes.labels
+    told = sizes.conditioning != "none" or sizes.labels
     return Modulation(sizes.width, sizes.conditioning_width, start) if told else None

@@ -66,6 +66,39 @@ def test_a_row_is_told_its_own_time(settings):
     assert torch.allclose(logits.flip(0), network(tokens, TIMES.flip(0)), rtol=1e-12)
 
 
+@every_network
+def test_without_time_a_network_is_told_no_noise(settings):
+    told, constant = build(settings), build(settings.model_copy(update={"conditioning": "constant"}))
+    constant.load_state_dict(told.state_dict())
+    assert not constant.time_conditioned
+    assert torch.allclose(constant(some_tokens()), told(some_tokens(), torch.zeros(2)), rtol=1e-12)
+
+
+@every_symmetric_network
+def test_strands_without_time_are_told_the_same(settings):
+    network, tokens = build(settings.model_copy(update={"conditioning": "constant"})), some_tokens()
+    opposite = network(DNA.complement_ids[tokens.flip(1)])
+    assert torch.allclose(network(tokens), opposite.flip(1)[..., DNA.complement_ids], rtol=1e-12, atol=1e-12)
+
+
+def test_a_causal_network_without_time_reads_step_by_step():
+    network, tokens = build(Mamba(n_layers=2, conditioning="constant", **SIZES)), some_tokens()
+    embedded, cache, steps = network.embed(tokens), None, []
+    for position in range(tokens.shape[1]):
+        features, cache = network.step(embedded[:, position : position + 1], cache)
+        steps.append(features)
+    assert torch.allclose(torch.cat(steps, 1), network.features(embedded), rtol=1e-9)
+
+
+def test_dropout_is_of_what_a_layer_adds_and_of_training_alone():
+    settings = Caduceus(symmetry="ph", n_layers=2, dropout=0.999999, **SIZES)
+    network, tokens = build(settings), some_tokens()
+    embedded = network.embed(tokens)
+    assert torch.allclose(network.train().features(embedded), network.norm(embedded))
+    without = build(settings.model_copy(update={"dropout": 0.0}))
+    assert torch.equal(network.eval().features(embedded), without.features(embedded))
+
+
 @every_symmetric_network
 def test_the_opposite_strand_at_the_same_time_is_the_complement_read_backwards(settings):
     network, tokens = build(settings), some_tokens()
