@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -41,6 +41,11 @@ class Gapped:
     lattice: Callable[[], Lattice] | None = None
 
 
+class _Drawn(NamedTuple):
+    tokens: NDArray[np.uint8]  # (length,)
+    log_importance: float
+
+
 @dataclass(frozen=True)
 class _Row:
     number: int  # among all rows of this seed
@@ -57,6 +62,7 @@ def infill(
     sampler: Sampler,
     *,
     n: int = 1,
+    candidates: int = 1,
     seed: int = 0,
     batch_size: int = 16,
     progress: Callable[[int], None] = lambda _: None,
@@ -66,6 +72,8 @@ def infill(
     Args:
         sequences: either all of them with a lattice or none.
         n: fillings of each.
+        candidates: drawn for each filling under constraints, of which one is kept by importance: the more, the nearer
+            to the law of the sampler given the constraints.
         batch_size: rows at a time; does not change what is drawn, but for rounding inside the network.
         progress: called with the number of rows that are done after each batch.
 
@@ -76,16 +84,28 @@ def infill(
         InputError: the sampler takes another denoiser than the model gives, cannot keep constraints, or cannot fill
             gaps.
     """
-    rows = [_Row(at + len(sequences) * copy, gapped) for at, gapped in enumerate(sequences) for copy in range(n)]
-    filled: dict[int, NDArray[np.uint8]] = {}
+    m = candidates if any(gapped.lattice for gapped in sequences) else 1
+    rows = [_Row(at + len(sequences) * trial, gapped) for at, gapped in enumerate(sequences) for trial in range(n * m)]
+    drawn: dict[int, _Drawn] = {}
     with borrowed(model, best_device()):
         for batch in _batches(rows, batch_size):
-            filled |= zip((row.number for row in batch), _fill(model, batch, sampler, seed), strict=True)
+            found = _fill(model, batch, sampler, seed, weigh=m > 1)
+            drawn |= zip((row.number for row in batch), found, strict=True)
             progress(len(batch))
-    return [
-        np.stack([filled[at + len(sequences) * copy] for copy in range(n)]) if n else gapped.tokens[None][:0]
-        for at, gapped in enumerate(sequences)
-    ]
+    filled = []
+    for at, gapped in enumerate(sequences):
+        trials = [drawn[at + len(sequences) * trial] for trial in range(n * m)]
+        kept = [_choose(trials[copy * m : (copy + 1) * m], seed, at, copy) for copy in range(n)]
+        filled.append(np.array(kept, dtype=np.uint8).reshape(n, len(gapped.tokens)))
+    return filled
+
+
+def _choose(trials: Sequence[_Drawn], seed: int, *where: int) -> NDArray[np.uint8]:
+    """One of the fillings, in proportion to its importance."""
+    log_importance = np.array([trial.log_importance for trial in trials])
+    shares = np.exp(log_importance - log_importance.max())
+    chosen = numpy_generator(seed, Stream.CONSTRAINED, *where).choice(len(trials), p=shares / shares.sum())
+    return trials[chosen].tokens
 
 
 def _batches(rows: Sequence[_Row], batch_size: int) -> Iterator[list[_Row]]:
@@ -97,7 +117,7 @@ def _batches(rows: Sequence[_Row], batch_size: int) -> Iterator[list[_Row]]:
 
 
 @torch.no_grad()
-def _fill(model: DiffusionModel, rows: Sequence[_Row], sampler: Sampler, seed: int) -> list[NDArray[np.uint8]]:
+def _fill(model: DiffusionModel, rows: Sequence[_Row], sampler: Sampler, seed: int, *, weigh: bool) -> list[_Drawn]:
     chosen, device, vocab = model.config.objective.sampler(sampler), best_device(), model.vocab
     tokens = torch.full((len(rows), rows[0].padded_length), vocab.pad)
     for into, row in zip(tokens, rows, strict=True):
@@ -105,17 +125,18 @@ def _fill(model: DiffusionModel, rows: Sequence[_Row], sampler: Sampler, seed: i
     state = Batch(tokens, valid=tokens != vocab.pad).to(device)
     denoiser = spared(model.denoiser(), chosen.takes)
     if lattices := _lattices(rows):
-        check_sampler(chosen)
+        check_sampler(chosen, weigh=weigh)
         assert isinstance(chosen, Sharpened)
         streams = [numpy_generator(seed, Stream.CONSTRAINED, row.number) for row in rows]
         side_by_side = Lattices(lattices, vocab.n_letters)
         posterior = cast(PosteriorDenoiser, denoiser)  # as those samplers take it
-        denoiser = Constrained(posterior, side_by_side, vocab, streams, sharpen=chosen.sharpen)
+        denoiser = Constrained(posterior, side_by_side, vocab, streams, sharpen=chosen.sharpen, weigh=weigh)
     uniforms = RowUniforms(seed, [row.number for row in rows], device)
     for after in chosen.sample(denoiser, state, model.schedule, vocab, uniforms=uniforms):
         tokens = after.tokens
     done = tokens.cpu().numpy().astype(np.uint8)
-    return [into[: len(row.gapped.tokens)] for into, row in zip(done, rows, strict=True)]
+    importance = denoiser.log_importance.tolist() if isinstance(denoiser, Constrained) else [0.0] * len(rows)
+    return [_Drawn(into[: len(row.gapped.tokens)], log) for into, row, log in zip(done, rows, importance, strict=True)]
 
 
 def _lattices(rows: Sequence[_Row]) -> list[Lattice]:

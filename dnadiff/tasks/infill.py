@@ -37,6 +37,9 @@ class InfillSettings(Constraints):
 
     n: int = Field(1, ge=1)
     """Fillings of each record or region."""
+    candidates: int = Field(1, ge=1)
+    """Drawn for each filling under constraints, one of which is kept: the more, the nearer to the sampler's own law
+    given that the constraints hold."""
     flank: int = Field(512, ge=0)
     """Bases that the model sees on either side of a region of --bed."""
     sampler: Sampler = Auto()
@@ -190,10 +193,11 @@ def fill(model: DiffusionModel, settings: InfillSettings, found: Sequence[Piece]
     """The fillings of each region, with a progress bar on a terminal."""
     is_open = settings.asks_nothing and all(piece.site.is_open for piece in found)
     gapped = [_gapped(piece.site, None if is_open else settings) for piece in found]
-    with progress_bar("filling", settings.n * len(found)) as advance:
+    with progress_bar("filling", settings.n * len(found) * (1 if is_open else settings.candidates)) as advance:
         drawn = infill(
             model, gapped, settings.sampler,
-            n=settings.n, seed=settings.seed, batch_size=settings.batch_size, progress=advance,
+            n=settings.n, candidates=settings.candidates, seed=settings.seed, batch_size=settings.batch_size,
+            progress=advance,
         )  # fmt: skip
     return [[piece.filled(tokens) for tokens in rows] for piece, rows in zip(found, drawn, strict=True)]
 

@@ -32,7 +32,8 @@ def drawn(constraints, site, n=50, seed=0):
     """Texts that keep constraints, from even letters."""
     lattices = Lattices([constraints.lattice(site)] * n, 4)
     numbers = torch.rand(lattices.is_free.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    letters = lattices.draw(torch.zeros(*lattices.is_free.shape, 4, dtype=torch.float64), numbers).numpy()
+    weights = torch.zeros(*lattices.is_free.shape, 4, dtype=torch.float64)
+    letters = lattices.draw(weights, lattices.log_chances(weights), numbers).numpy()
     positions = np.flatnonzero(site.free)
     for row in letters:
         text = list(site.text)

@@ -70,6 +70,19 @@ def test_rules_hold_of_every_filling():
             assert 0.3 <= sum(map(text.count, "GC")) / len(row.tokens) <= 0.6
 
 
+@pytest.mark.parametrize("sampler", [Auto(steps=3), FirstHitting()], ids=repr)
+def test_one_of_several_candidates_is_kept_and_none_depends_on_a_neighbour(sampler):
+    model, rows = small(MDLM()), [gapped(length, seed, RULES) for seed, length in enumerate((14, 30))]
+    found = infill(model, rows, sampler, n=2, candidates=3)
+    every = infill(model, rows, sampler, n=6)
+    for kept, trials in zip(found, every, strict=True):
+        assert all((kept[copy] == trials[3 * copy : 3 * copy + 3]).all(1).any() for copy in (0, 1))
+    again = infill(model, rows, sampler, n=2, candidates=3, batch_size=2)
+    assert all(np.array_equal(*pair) for pair in zip(found, again, strict=True))
+    with pytest.raises(InputError, match="candidates: remdm hides letters again"):
+        infill(model, rows, ReMDM(steps=3), candidates=2)
+
+
 def test_what_ranks_letters_cannot_keep_constraints():
     with pytest.raises(InputError, match="ordered cannot keep constraints; choose ancestral"):
         infill(small(MDLM()), [gapped(30, 0, RULES)], Ordered(steps=4))

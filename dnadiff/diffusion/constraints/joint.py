@@ -49,7 +49,7 @@ class Lattices:
 
     def log_chances(self, log_weights: Tensor) -> list[Tensor]:
         """For each layer, and for what comes after the last, (n_states + 1,): log of the chance that letters from there
-        on are accepted; -inf at the end, for `DEAD`.
+        on are accepted; -inf at the end, for `DEAD`. The first layer has one state for each row.
 
         Args:
             log_weights: (batch, most, n_letters) of independent letters at the free positions.
@@ -62,14 +62,14 @@ class Lattices:
             found.append(log_chance)
         return found[::-1]
 
-    def draw(self, log_weights: Tensor, uniforms: Tensor) -> Tensor:
+    def draw(self, log_weights: Tensor, log_chances: Sequence[Tensor], uniforms: Tensor) -> Tensor:
         """(batch, most) numbers of letters that are accepted, from the law of independent ones given that they are.
 
         Args:
             log_weights: (batch, most, n_letters), finite for every letter that may be drawn.
+            log_chances: what `log_chances` says of them.
             uniforms: (batch, most) float64 in [0, 1).
         """
-        log_chances = self.log_chances(log_weights)
         state = torch.arange(len(self.positions))  # each row has one first state
         drawn = torch.empty_like(self.positions)
         for at, onward in enumerate(self._onward):

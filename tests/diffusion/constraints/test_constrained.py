@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from laws import THREE, TableDenoiser, counts, distance
+from laws import THREE, TableDenoiser, counts, distance, draw
 from scipy.stats import chi2
 from worlds import ExactNetwork, MarkovChain, uniforms
 
@@ -22,6 +22,7 @@ from dnadiff.errors import InputError
 
 N = 8_000
 CHAIN = MarkovChain(4, THREE)
+TIED = MarkovChain(4, THREE, seed=2)  # whose letters tell more of each other
 RULES = [
     Rule("no bc, no aa", frozenset([(1, 2), (0, 0)])),
     Rule("some c", automaton=lambda n: required([(2,)], 3, n)),
@@ -117,9 +118,35 @@ def test_letters_that_hide_at_other_rates_keep_that_law():
 
 
 def test_elsewhere_it_is_near_the_language_given_the_rules_and_nearer_than_independent_letters_are():
-    found = {steps: distance(given_the_rules(CHAIN), final(sampler, TableDenoiser(CHAIN), N)).excess
+    found = {steps: distance(given_the_rules(TIED), final(sampler, TableDenoiser(TIED), N)).excess
              for steps, sampler in (("one", Ancestral(steps=1)), ("each", FirstHitting()))}  # fmt: skip
-    assert 0.01 < found["each"] < 0.5 * found["one"]
+    assert found == pytest.approx({"one": 0.382, "each": 0.139}, abs=0.03)  # by enumeration
+
+
+def deviations(drawn, weights, plain):
+    """(81,): how many standard errors the weighted shares of sequences are from those of another sample."""
+    is_it = (drawn[:, None] == TIED.sequences).all(-1).double()  # (n, 81)
+    expected = (plain[:, None] == TIED.sequences).all(-1).double().mean(0)
+    weights = weights / weights.mean()
+    variance = (weights[:, None] * (is_it - expected)).square().mean(0) / len(drawn)
+    variance += expected * (1 - expected) / len(plain)
+    return ((weights @ is_it / len(drawn) - expected) / variance.sqrt())[expected > 0]
+
+
+@pytest.mark.parametrize("sampler", [FirstHitting(), Ancestral(steps=2)], ids=repr)
+def test_weighed_by_importance_it_is_the_law_of_the_sampler_given_the_rules(sampler):
+    denoiser = TableDenoiser(TIED)
+    constrained = Constrained(denoiser, Lattices([lattice()] * N, 3), THREE, [Quick()] * N, weigh=True)
+    masks = Batch(torch.full((N, 4), THREE.mask))
+    drawn = list(sampler.sample(constrained, masks, LogLinear(eps=0.0), THREE, uniforms=uniforms(N)))[-1].tokens
+    weights = constrained.log_importance.exp()
+    plain = draw(sampler, TIED, 20 * N, seed=1)
+    kept = keeps(plain)
+    assert deviations(drawn, weights, plain[kept]).abs().max() < 4
+    assert deviations(drawn, torch.ones(N).double(), plain[kept]).abs().max() > 5
+    look_ahead = independent(TIED).log_probs[keeps(TIED.sequences)].exp().sum()
+    ratio = kept.double().mean() / look_ahead
+    assert abs(weights.mean() - ratio) < 4 * weights.std() / N**0.5 + 0.01
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
@@ -135,7 +162,8 @@ def test_every_rule_is_kept_and_nothing_that_is_given_changes(sampler):
 
 def test_letters_that_the_model_rules_out_are_drawn_only_where_nothing_else_keeps_the_rules():
     weights = torch.tensor([[0.0, RULED_OUT, RULED_OUT]], dtype=torch.float64).expand(4, 3)[None]
-    letters = Lattices([lattice()], 3).draw(weights, torch.full((1, 4), 0.3, dtype=torch.float64))[0].tolist()
+    one = Lattices([lattice()], 3)
+    letters = one.draw(weights, one.log_chances(weights), torch.full((1, 4), 0.3, dtype=torch.float64))[0].tolist()
     assert letters.count(0) == 2  # aa is forbidden, a c is needed
     assert 2 in letters
 
@@ -145,13 +173,15 @@ def test_rows_of_several_lattices_are_drawn_as_each_by_itself():
     rows = [lattice(), lattice(letters=[FREE, 1, 0, 2]), lattice(6, RULES[:1]), lattice(letters=[0, 1, 0, 2])]
     weights = torch.randn(len(rows), 6, 3, generator=generator, dtype=torch.float64)
     numbers = torch.rand(len(rows), 6, generator=generator, dtype=torch.float64)
-    together, chances = Lattices(rows, 3).draw(weights, numbers), Lattices(rows, 3).log_chances(weights)[0]
+    side_by_side = Lattices(rows, 3)
+    together = side_by_side.draw(weights, chances := side_by_side.log_chances(weights), numbers)
     for row, one in enumerate(rows):
         k = len(one.layers)
-        alone = Lattices([one], 3)
-        assert torch.equal(alone.draw(weights[row : row + 1, :k], numbers[row : row + 1, :k])[0], together[row, :k])
+        alone, its = Lattices([one], 3), weights[row : row + 1, :k]
+        drawn = alone.draw(its, own := alone.log_chances(its), numbers[row : row + 1, :k])
+        assert torch.equal(drawn[0], together[row, :k])
         extra = weights[row, k:, 0].sum()  # a finished row stays by the first letter
-        assert torch.isclose(alone.log_chances(weights[row : row + 1, :k])[0][0] + extra, chances[row])
+        assert torch.isclose(own[0][0] + extra, chances[0][row])
 
 
 def test_the_chance_of_the_rules_is_the_sum_over_what_keeps_them():
@@ -170,5 +200,12 @@ def test_samplers_that_look_at_how_sure_letters_are_are_refused(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
-def test_the_others_are_not(sampler):
+def test_the_others_are_not_but_what_hides_letters_again_cannot_be_weighed(sampler):
     check_sampler(sampler)
+    if isinstance(sampler, ReMDM):
+        with pytest.raises(
+            InputError, match="candidates: remdm hides letters again; choose ancestral or first_hitting"
+        ):
+            check_sampler(sampler, weigh=True)
+    else:
+        check_sampler(sampler, weigh=True)
