@@ -22,6 +22,7 @@ from dnadiff import checkpoint
 from dnadiff.config import differences
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import TEMPORARY, remove_unfinished, write_text
+from dnadiff.hub import download, importing
 
 log = logging.getLogger("dnadiff")
 VALIDATED = ("valid_bits", "valid_loss")  # in a checkpoint's manifest; one of them
@@ -152,14 +153,38 @@ def config_of(path: Path) -> str | None:
     return next((str(folder.config) for folder in folders if folder.metrics.is_file()), None)
 
 
+def lasting_name(path: Path) -> str:
+    """What settings keep of a user's path, so that it means the same model later.
+
+    Raises:
+        InputError: there is no model.
+    """
+    if download.is_reference(path):
+        return download.pinned(path)
+    return str((path if importing.is_published(path) else find_checkpoint(path)).absolute())
+
+
+def origin(name: str) -> dict[str, Any]:
+    """For a manifest: the model behind a lasting name, with a sha256 per file."""
+    about = checkpoint.verify(find_checkpoint(Path(name)))
+    return {**about.get("published", {"sha256": about["sha256"]}), "name": name}
+
+
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint folder that a user's path means: itself, or the best one of a run folder.
+    """The checkpoint folder that a user's path means.
+
+    Args:
+        path: a checkpoint; a run folder, for its best one; a published model, as folder or .ckpt; hf:owner/name.
 
     Raises:
         InputError: there is none; the message says what was looked for.
     """
+    if download.is_reference(path):
+        path = download.download(path)
     if (path / "weights.safetensors").is_file():
         return path
+    if importing.is_published(path):
+        return importing.imported(path)
     if not path.is_dir():
         found = "is a file" if path.exists() else "no such folder"
         raise InputError(f"{path}: {found}; name a run folder or a checkpoint folder")

@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [  # lowest first; neighbours on one floor never import
     {"models"},
     {"model"},
     {"checkpoint"},
+    {"hub"},
     {"run"},
     {"inference", "training", "report"},
     {"explain", "tasks"},

@@ -1,4 +1,4 @@
-"""Published Caduceus weights: their names and settings, to and from ours.
+"""Published Caduceus weights: their names, to and from ours; their settings are in `published_config`.
 
 Published files hold tied tensors under two names and, for Caduceus-PS, the complement as a buffer. Both are checked:
 a file whose tied tensors differ, or whose complement is not the vocabulary's, is refused.
@@ -7,11 +7,9 @@ a file whose tied tensors differ, or whose complement is not the vocabulary's, i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
 
-from dnadiff.config import decode
 from dnadiff.models.caduceus import Caduceus
 from dnadiff.models.renaming import refuse, rename
 from dnadiff.vocab import Vocab
@@ -28,45 +26,6 @@ STATE = {
     "D": "D",
 }
 CONV_WEIGHT = "conv1d.weight"  # published as (channels, 1, kernel)
-STRATEGIES = {"add": "add", "ew_multiply": "multiply"}
-SSM_SETTINGS = {"d_state": "n_states", "d_conv": "conv_width", "expand": "expand", "dt_rank": "dt_rank"}
-REQUIRED = {"bidirectional": True, "rms_norm": True}
-
-
-def from_published_config(config: Mapping[str, Any], *, where: str = "config.json") -> Caduceus:
-    """Settings of a published model.
-
-    Args:
-        config: a published config.json.
-        where: named in errors.
-
-    Raises:
-        InputError: keys that are missing, or that ask for what is not built here; all at once.
-    """
-    needed = ("d_model", "n_layer", "rcps", "bidirectional_weight_tie", "bidirectional_strategy", "fused_add_norm")
-    misfits = [f"{key} is missing" for key in needed if key not in config]
-    misfits += [
-        f"{key} is {config[key]!r}, only {value!r} is supported"
-        for key, value in REQUIRED.items()
-        if config.get(key, value) != value
-    ]
-    if config.get("bidirectional_strategy", "add") not in STRATEGIES:
-        misfits.append(f"bidirectional_strategy is {config['bidirectional_strategy']!r}, not one of {list(STRATEGIES)}")
-    refuse(misfits, where, mend="only bidirectional Caduceus models can be read")
-    ssm = config.get("ssm_cfg") or {}
-    values = {
-        "width": config["d_model"],
-        "n_layers": config["n_layer"],
-        "symmetry": "ps" if config["rcps"] else "ph",
-        "direction_weights": "tied" if config["bidirectional_weight_tie"] else "untied",
-        "combine": STRATEGIES[config["bidirectional_strategy"]],
-        "block": "fused" if config["fused_add_norm"] else "unfused",
-        "residual_in_fp32": config.get("residual_in_fp32", False),
-        "norm_eps": config.get("norm_epsilon", 1e-5),
-        "tie_embeddings": config.get("tie_word_embeddings", True),
-        **{ours: ssm[published] for published, ours in SSM_SETTINGS.items() if published in ssm},
-    }
-    return decode(Caduceus, values, where=where)
 
 
 def published_names(settings: Caduceus) -> dict[str, str]:
@@ -94,7 +53,7 @@ def from_published(
 
     Args:
         tensors: published name -> tensor; the second name of a tied tensor may be missing.
-        settings: of the model, as `from_published_config` gives them.
+        settings: of the model, as `published_config` gives them.
         vocab: whose complement the published one must be.
         where: named in errors.
 

@@ -23,6 +23,12 @@ PREFIX = "backbone."
 FREQUENCIES = "rotary_emb.inv_freq"
 SIZES = {"n_blocks": "n_blocks", "n_heads": "n_heads", "cond_dim": "conditioning_width", "dropout": "dropout"}
 
+OTHERS = {"type", "causal", "time_conditioning"}
+WITHOUT_EFFECT = {  # on what the network computes: names, lengths, what the loss reads, what transformers writes
+    "name", "length", "model_length", "vocab_size", "scale_by_sigma", "tie_word_embeddings", "model_type",
+    "_name_or_path", "architectures", "auto_map", "torch_dtype", "dtype", "transformers_version", "return_dict",
+}  # fmt: skip
+
 
 def _both(theirs: str, ours: str) -> dict[str, str]:
     return {f"{theirs}.{kind}": f"{ours}.{kind}" for kind in ("weight", "bias")}
@@ -66,6 +72,7 @@ def from_published_config(config: Mapping[str, Any], *, where: str = "config") -
     misfits += ["time_conditioning is missing"] if "time_conditioning" not in config else []
     if sizes.get("type", "ddit") != "ddit":
         misfits.append(f"type is {sizes['type']!r}, only 'ddit' is supported")
+    misfits += [f"{key} is not known" for key in sorted(sizes.keys() - {width, *SIZES, *OTHERS, *WITHOUT_EFFECT})]
     refuse(misfits, where, mend="only MDLM's diffusion transformers can be read")
     causal = sizes.get("causal", False)
     adaptive = "time" if config["time_conditioning"] else "constant"

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from dnadiff.errors import InputError
 from dnadiff.vocab import Vocab
 
+MOST_NAMED = 10  # a damaged or foreign file can have any number of misfits
+
 
 class Buildable(Protocol):
     """The settings of a network."""
@@ -61,6 +63,8 @@ def rename(
 
 
 def refuse(misfits: Collection[str], where: str, *, mend: str) -> None:
-    """Raise InputError with all misfits, if there are any."""
+    """Raise InputError with all misfits, if there are any; of very many the first."""
     if misfits:
-        raise InputError(f"{where}: {'; '.join(misfits)}; {mend}")
+        first = "; ".join([*misfits][:MOST_NAMED])
+        more = f"; and {len(misfits) - MOST_NAMED:,} more" if len(misfits) > MOST_NAMED else ""
+        raise InputError(f"{where}: {first}{more}; {mend}")

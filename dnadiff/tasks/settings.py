@@ -19,7 +19,7 @@ from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
 from dnadiff.model import ModelConfig
 from dnadiff.models.kernels import Kernels
-from dnadiff.run import find_checkpoint
+from dnadiff.run import find_checkpoint, lasting_name
 from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.vocab import Vocab
 
@@ -79,7 +79,7 @@ class TrainConfig(ModelConfig):
     """Settings of `dnadiff train` and `dnadiff finetune`."""
 
     init: str = "none"
-    """Run or checkpoint folder to start from; none: random weights."""
+    """Run, checkpoint, published model or hf:owner/name[@revision] to start from; none: random weights."""
     data: Data = GenomeData()
     """What is trained on."""
     optim: OptimSettings = OptimSettings()
@@ -124,8 +124,8 @@ def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[st
     if flags.get("data.windows"):
         implied["data.split"] = {"kind": "auto"}
     if flags.get("init") not in (None, "none"):
-        source = find_checkpoint(Path(flags["init"]).expanduser())
-        implied["init"] = str(source.absolute())
+        implied["init"] = lasting_name(Path(flags["init"]).expanduser())
+        source = find_checkpoint(Path(implied["init"]))
         implied["model"] = config.read(ModelConfig, source / "config.yaml").model.model_dump()
         implied |= tokenizer_of(source)
     settings = config.resolve(TrainConfig, preset, words, **{**flags, **implied})

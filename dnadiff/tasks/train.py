@@ -21,7 +21,7 @@ from dnadiff.diffusion.noise import Noise
 from dnadiff.errors import InputError, counted
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models.kernels import use_kernels
-from dnadiff.run import RunFolder, find_checkpoint
+from dnadiff.run import RunFolder, find_checkpoint, origin
 from dnadiff.tasks.machine import machine, versions
 from dnadiff.tasks.progress import logged
 from dnadiff.tasks.settings import TrainConfig, require_same_vocab
@@ -53,6 +53,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
             command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"),
             versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
             parameters=model.n_parameters(), assumptions=settings.assumptions,
+            init=None if settings.init == "none" else origin(settings.init),
             splits=[row._asdict() for row in data.counts()],
         )  # fmt: skip
         kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from dnadiff.errors import InputError
 from dnadiff.models import Caduceus
-from dnadiff.models.published import from_published, from_published_config, published_names, to_published
+from dnadiff.models.published import from_published, published_names, to_published
+from dnadiff.models.published_config import from_published_config, to_published_config
 from dnadiff.vocab import DNA
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -117,6 +119,49 @@ def test_settings_of_the_state_space_are_read():
     }
     settings = from_published_config(config)
     assert (settings.n_states, settings.rank, settings.conv_width) == (8, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conv_type": "gated"}, "conv_type is not known"),
+        ({"ssm_cfg": {"layer": "Mamba2"}}, "ssm_cfg.layer is not known"),
+        ({"ssm_cfg": 3}, "ssm_cfg is 3, not a mapping"),
+        ({"rcps": "true"}, "rcps is 'true', not of type bool"),
+        ({"d_model": True}, "d_model is True, not of type int"),
+        ({"bidirectional_strategy": ["add"]}, "bidirectional_strategy is ['add'], not of type str"),
+        ({"complement_map": {"0": 0, "1": 2}}, "complement_map is {'0': 0, '1': 2}, the vocabulary pairs {'0': 0, '1'"),
+        ({"complement_map": [0, 1]}, "complement_map is [0, 1], the vocabulary pairs {"),
+    ],
+)
+def test_a_config_from_elsewhere_or_the_future_is_refused(change, message):
+    config = load("caduceus_ph_add_tie_fused").about["config"] | change
+    with pytest.raises(InputError, match=f"^config.json: {re.escape(message)}"):
+        from_published_config(config)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Caduceus(),
+        Caduceus(symmetry="ph", combine="multiply", direction_weights="untied", block="unfused"),
+        Caduceus(width=32, n_layers=2, n_states=8, expand=3, conv_width=3, dt_rank=5, residual_in_fp32=True),
+        Caduceus(norm_eps=1e-6, tie_embeddings=False),
+    ],
+)
+def test_settings_go_both_ways(settings):
+    assert from_published_config(json.loads(json.dumps(to_published_config(settings, DNA)))) == settings
+
+
+def test_what_the_published_layout_has_no_place_for_is_not_exported():
+    with pytest.raises(InputError, match="no published form: it is told the time; it is told a class; save it in our"):
+        to_published_config(Caduceus(conditioning="time", labels=("a", "b")), DNA)
+
+
+def test_of_very_many_misfits_the_first_are_named(published):
+    weights, settings = published
+    with pytest.raises(InputError, match=r"^weights: x0 is not known; .*x9 is not known; and 990 more; use the config"):
+        from_published({**weights, **{f"x{i}": torch.zeros(1) for i in range(1000)}}, settings, DNA)
 
 
 def test_a_config_that_is_not_built_here_is_refused():

@@ -104,11 +104,11 @@ def test_averages_skip_buffers_and_second_names(written):
         ({"state_dict": {"a": 1}}, "holds no weights under state_dict; name a checkpoint that Lightning wrote"),
         (
             {"state_dict": {"a": torch.zeros(1)}, "ema": None},
-            "holds no moving average (ema.shadow_params); ask for the raw weights",
+            "holds no moving average (ema.shadow_params); name it FILE@raw for the raw weights",
         ),
         (
             {"state_dict": {"a": torch.zeros(1)}, "ema": {"shadow_params": [torch.zeros(2)]}},
-            "the 1 averaged tensors do not match the 1 parameters one by one; ask for the raw weights",
+            "the 1 averaged tensors do not match the 1 parameters one by one; name it FILE@raw for the raw weights",
         ),
     ],
 )
