@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -182,14 +181,15 @@ def _work_together(plan: Plan, jobs: int) -> None:
 def _start(threads: int, plan: Plan, errors: SimpleQueue[Exception]) -> None:
     """What a worker process does; Ctrl-C, which reaches every process of a terminal, is answered by the first alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
+    logging.basicConfig(format="%(message)s", handlers=[console])
     torch.set_num_threads(threads)
     try:
         with logged(plan.out / "log.txt"):
             _work(plan)
     except Exception as error:
-        error.add_note(traceback.format_exc())  # which is lost on the way to the other process
-        errors.put(error)
+        errors.put(error)  # the traceback is lost on the way, but log.txt has it
         sys.exit(1)
 
 
