@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from dnadiff import checkpoint, config, dna
+from dnadiff import checkpoint, config
 from dnadiff.config import Settings
+from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
 from dnadiff.inference.estimate import Estimate, Meaning
@@ -19,9 +20,9 @@ from dnadiff.inference.likelihood import LogProb, Method, log_prob
 from dnadiff.inference.measures import likelihood
 from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import sample, warn_if_untried
+from dnadiff.inference.strings import as_rows, as_string, padded
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
-from dnadiff.vocab import DNA
 
 
 class _Data(Settings, extra="ignore"):
@@ -45,16 +46,20 @@ NO_RUN = RunSettings()
 
 
 class Model:
-    """A trained DNA diffusion model.
+    """A trained diffusion model of DNA, or of text, whose letters are the tokens that strings are cut into.
 
     Attributes:
         network: the `DiffusionModel` underneath, an `nn.Module`; methods borrow it and give it back as it was.
         settings: of the run that it comes from.
+        tokenizer: of text; None for DNA.
     """
 
-    def __init__(self, network: DiffusionModel, settings: RunSettings = NO_RUN) -> None:
+    def __init__(
+        self, network: DiffusionModel, settings: RunSettings = NO_RUN, tokenizer: TextTokenizer | None = None
+    ) -> None:
         self.network = network
         self.settings = settings
+        self.tokenizer = tokenizer
 
     def sample(
         self,
@@ -88,7 +93,7 @@ class Model:
         warn_if_untried(length, self.settings.data.length)
         with progress_bar("sampling", n_steps) as advance:
             tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size, progress=advance)
-        return [dna.decode(row) for row in tokens]
+        return [as_string(row, self.tokenizer) for row in tokens]
 
     def bits_per_base(
         self,
@@ -114,13 +119,12 @@ class Model:
         """
         if min(sweeps, batch_size) < 1 or seed < 0:
             raise InputError(f"sweeps={sweeps}, batch_size={batch_size}, seed={seed}: give 1, 1 and 0 or more")
-        rows = _as_rows(sequences)
-        padded = _pad(rows, self.network.vocab.pad)
+        rows = padded(as_rows(sequences, self.tokenizer), self.network.vocab.pad)
         measure = likelihood(self.network)
         if measure.meaning is Meaning.PSEUDO:
             raise InputError("this model has no likelihood, nor a bound; use log_prob(..., method='pseudo')")
         return evaluate(
-            self.network, measure, lambda rows: padded[rows], len(padded),
+            self.network, measure, lambda chosen: rows[chosen], len(rows),
             seed=seed, sweeps=sweeps, batch_size=batch_size,
         )  # fmt: skip
 
@@ -156,7 +160,7 @@ class Model:
                 self.network, row, method, region=region, draws=draws, seed=seed, batch_size=batch_size,
                 where=f"sequence {number}: ",
             )
-            for number, row in enumerate(_as_rows(sequences))
+            for number, row in enumerate(as_rows(sequences, self.tokenizer))
         ]  # fmt: skip
 
     def __repr__(self) -> str:
@@ -171,39 +175,6 @@ def load(path: str | os.PathLike[str]) -> Model:
         InputError: there is no intact checkpoint.
     """
     folder = Path(path).expanduser()
-    network, of_run = checkpoint.load(find_checkpoint(folder)), config_of(folder)
-    return Model(network, NO_RUN if of_run is None else config.read(RunSettings, Path(of_run)))
-
-
-def _as_rows(sequences: str | Sequence[str] | np.ndarray | Tensor) -> list[np.ndarray]:
-    if isinstance(sequences, str):
-        sequences = [sequences]
-    if isinstance(sequences, Tensor):
-        sequences = sequences.detach().cpu().numpy()
-    if isinstance(sequences, np.ndarray) and sequences.dtype.kind != "U":
-        return _checked_tokens(sequences)
-    given = list(sequences) if isinstance(sequences, Iterable) else [sequences]
-    strange = [item for item in given if not isinstance(item, str)]
-    if strange:
-        raise InputError(f"sequences hold {strange[0]!r}; pass strings over A C G T N, or an integer array of tokens")
-    rows = [dna.encode(sequence, where=f"sequence {number}") for number, sequence in enumerate(given)]
-    if not any(len(row) for row in rows):
-        raise InputError("no sequences were given; pass at least one that is not empty")
-    return rows
-
-
-def _checked_tokens(tokens: np.ndarray) -> list[np.ndarray]:
-    known = np.isin(tokens, [*DNA.letters, DNA.unknown, DNA.pad])
-    if tokens.dtype.kind not in "iu" or tokens.ndim not in (1, 2) or not tokens.size or not known.all():
-        raise InputError(
-            f"tokens of type {tokens.dtype} and shape {tokens.shape}: pass (n, length) integers, "
-            f"{DNA.letters} for A C G T, {DNA.unknown} for N, {DNA.pad} for padding"
-        )
-    return list(np.atleast_2d(tokens).astype(np.uint8))
-
-
-def _pad(rows: list[np.ndarray], pad: int) -> np.ndarray:
-    padded = np.full((len(rows), max(len(row) for row in rows)), pad, dtype=np.uint8)
-    for row, into in zip(rows, padded, strict=True):
-        into[: len(row)] = row
-    return padded
+    found, of_run = find_checkpoint(folder), config_of(folder)
+    settings = NO_RUN if of_run is None else config.read(RunSettings, Path(of_run))
+    return Model(checkpoint.load(found), settings, kept_tokenizer(found))

@@ -20,6 +20,7 @@ from dnadiff.inference.device import best_device, borrowed
 from dnadiff.inference.draws import Draws
 from dnadiff.inference.evaluate import fill
 from dnadiff.inference.measures import likelihood
+from dnadiff.inference.strings import as_rows, padded
 from dnadiff.model import DiffusionModel
 from dnadiff.run import find_checkpoint
 
@@ -58,12 +59,9 @@ def open_judge(source: str, *, batch_size: int) -> Judge:
 
 def _by_ours(model: DiffusionModel, tokenizer: TextTokenizer, texts: Sequence[str], batch_size: int) -> Judged:
     """Every token counts, the first given nothing."""
-    rows = tokenizer.encode(texts)
-    padded = np.full((len(rows), max(map(len, rows))), model.vocab.pad)
-    for row, into in zip(rows, padded, strict=True):
-        into[: len(row)] = row
+    rows = padded(as_rows(texts, tokenizer), model.vocab.pad)
     draws = Draws.empty(1, len(rows), batch_size)
-    fill(draws, model, likelihood(model), lambda chosen: padded[chosen], seed=0)
+    fill(draws, model, likelihood(model), lambda chosen: rows[chosen], seed=0)
     return Judged(draws.nats[0], draws.n_scored)
 
 

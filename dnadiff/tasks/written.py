@@ -12,7 +12,7 @@ from Bio.SeqIO import write as write_fasta
 from Bio.SeqRecord import SeqRecord
 
 from dnadiff import dna
-from dnadiff.data.text.tokenizer import KEPT, TextTokenizer, kept_tokenizer
+from dnadiff.data.text.tokenizer import KEPT, kept_tokenizer
 from dnadiff.model import DiffusionModel
 from dnadiff.tasks.settings import SampleSettings
 
@@ -35,7 +35,9 @@ def write(
     if tokenizer is None:
         write_fasta(_as_records(tokens, about), to, "fasta")
         return
-    lines = "".join(f"{json.dumps({'text': text, **about}, ensure_ascii=False)}\n" for text in texts(tokens, tokenizer))
+    lines = "".join(
+        f"{json.dumps({'text': text, **about}, ensure_ascii=False)}\n" for text in map(tokenizer.text, tokens.tolist())
+    )
     if isinstance(to, Path):
         to.write_text(lines, encoding="utf-8")
     else:
@@ -47,11 +49,6 @@ def origin(model: DiffusionModel, settings: SampleSettings, *, source: Path) -> 
     used = model.config.objective.sampler(settings.sampler)
     knobs = used.model_dump(exclude={"kind"}, exclude_none=True)
     return {"model": source.name, "sampler": used.kind, **knobs, "seed": settings.seed}
-
-
-def texts(tokens: np.ndarray, tokenizer: TextTokenizer) -> list[str]:
-    """Text of each row, a line end where one document follows another."""
-    return ["\n".join(tokenizer.documents(row)) for row in tokens.tolist()]
 
 
 def _as_records(tokens: np.ndarray, about: dict[str, Any]) -> list[SeqRecord]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import dnadiff
 from dnadiff import checkpoint
 from dnadiff.cli import app
 from dnadiff.data.domains import open_data
@@ -174,6 +175,23 @@ def test_padding_is_read_in_evaluation_as_in_training(settings, run, corpus, mon
     assert not any(valid is not None for valid in seen)
     evaluate_rows(model, spied, lambda rows: data.valid.rows(rows, epoch=None), 4, sweeps=2)
     assert seen[-1] is not None  # sequences of any length, whose padding no network has seen
+
+
+def test_a_notebook_has_text_for_strings(run):
+    model = dnadiff.load(run)
+    lines = [json.loads(line)["text"] for line in (run / "samples.jsonl").read_text().splitlines()]
+    assert model.sample(3, length=12) == lines
+    given = ["the 3th cat", "sat on a mat 5"]
+    ids = model.tokenizer.encode(given)
+    figures = model.bits_per_base(given)
+    assert figures.n_scored == sum(map(len, ids))
+    first, _ = model.log_prob(given, draws=4)
+    (same,) = model.log_prob(np.array(ids[0]), draws=4)
+    assert first == same
+    with pytest.raises(InputError, match=r"sequences hold 3; pass strings, or an integer array of tokens"):
+        model.log_prob([3])
+    with pytest.raises(InputError, match=r"pass \(n, length\) integers, ids of the tokenizer, \d+ for padding"):
+        model.log_prob(np.array([[400]]))
 
 
 def test_entropy_within_a_row():

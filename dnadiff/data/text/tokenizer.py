@@ -68,6 +68,10 @@ class TextTokenizer:
                 found[-1].append(i)
         return [self.decode(document) for document in found if document]
 
+    def text(self, ids: Iterable[int]) -> str:
+        """Text of a row, a line end where one document follows another."""
+        return "\n".join(self.documents(ids))
+
     @cached_property
     def library(self) -> Any:
         """The library's own object."""
