@@ -129,7 +129,7 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 def _descend(schema: type[BaseModel], location: Sequence[str]) -> list[type[BaseModel]]:
     """The settings classes that a location can mean; a union's `kind` in the location picks its member."""
     models = [schema]
-    for part in location:
+    for part in (each for each in location if not each.isdigit()):  # positions in a list
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         tagged = [model for model in models if _kind(model) == part]
         models = tagged if tagged and not fields else [m for annotation in fields for m in _models_in(annotation)]

@@ -73,6 +73,7 @@ def test_a_mistake_in_a_preset_s_name_is_found_before_torch_is_loaded():
         (["finetune", "model/dit-tny"], "model/dit-tny: no such preset (did you mean 'model/dit-tiny'?)"),
         (["train", "classify/paper"], "classify/paper: is for `dnadiff classify --protocol paper`; `dnadiff presets`"),
         (["windows", "tables/hg38-table"], "tables/hg38-table: is for `dnadiff reproduce hg38-table`;"),
+        (["classify", "rows.csv", "--protocol", "dna/toy"], "--protocol dna/toy: is not strict, paper, or a YAML file"),
         (["train", "train.lr=1e-3"], "train.lr: unknown setting; there is optim.lr"),
         (["train", "train.learning_rate=1e-3"], "train.learning_rate: unknown setting; there is optim.lr"),
         (["train", "dna/hg38", "data.split.valid=0.1"], "kind blocks takes it: set data.split.kind=blocks as well"),

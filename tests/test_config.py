@@ -42,6 +42,7 @@ class Train(Settings):
 class Root(Settings):
     model: Small | Large = Field(Small(), discriminator="kind")
     train: Train = Train()
+    stages: tuple[Train, ...] = ()
     name: str = "run"
     ref: Path | None = None
 
@@ -121,6 +122,7 @@ def test_numbers_may_be_written_with_an_exponent() -> None:
             "model.held_out=0.1",
             "model.held_out: input should be a valid tuple (found 0.1); kind large takes it: set model.kind=large as",
         ),
+        ("stages=[{max_stps: 3}]", "stages.0.max_stps: unknown setting (did you mean 'max_steps'?)"),
         ("train.max_steps=true", "train.max_steps: input should be a number (found True)"),
         ("train.betas=[0.5,true]", "train.betas.1: input should be a number (found True)"),
         ("train.max_steps=many", "train.max_steps: input should be a valid integer"),

@@ -64,12 +64,12 @@ def run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, o
         fasta: sequences; `bed`: regions of them, all of each where there is none.
         out: TSV to write; `-` or None for standard output.
     """
-    folder, found = find_checkpoint(path), list(places(fasta, bed))
-    _require_letters(found, fasta)
-    model = checkpoint.load(folder)
-    if model.vocab.digest() != DNA.digest():
+    folder = find_checkpoint(path)
+    if checkpoint.read_vocab(folder).digest() != DNA.digest():
         raise InputError(f"{folder}: is no model of DNA; --fasta is for those, data.path=FILE scores text")
-    chain = _chain_of(path)
+    found = list(places(fasta, bed))
+    _require_letters(found, fasta)
+    model, chain = checkpoint.load(folder), _chain_of(path)
     lines = []
     with progress_bar("scoring", len(found)) as advance:
         for place in found:
