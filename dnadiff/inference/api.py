@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -14,8 +15,10 @@ from dnadiff.config import Settings
 from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
+from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.estimate import Estimate, Meaning
 from dnadiff.inference.evaluate import evaluate
+from dnadiff.inference.infill import fill_sites
 from dnadiff.inference.likelihood import LogProb, Method, log_prob
 from dnadiff.inference.measures import likelihood
 from dnadiff.inference.progress import progress_bar
@@ -43,6 +46,7 @@ class RunSettings(Settings, extra="ignore"):
 
 
 NO_RUN = RunSettings()
+INFILL = Auto()
 
 
 class Model:
@@ -94,6 +98,35 @@ class Model:
         with progress_bar("sampling", n_steps) as advance:
             tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size, progress=advance)
         return [as_string(row, self.tokenizer) for row in tokens]
+
+    def infill(
+        self,
+        sequences: str | Sequence[str],
+        *,
+        n: int = 1,
+        candidates: int = 1,
+        seed: int = 0,
+        sampler: Sampler = INFILL,
+        batch_size: int = 16,
+        **constraints: Any,
+    ) -> list[list[str]]:
+        """Fill sequences where they have N or another IUPAC code, `n` times each; nothing else changes.
+
+        Args:
+            candidates: drawn for each filling under constraints, of which one is kept; see `inference.infill`.
+            constraints: `avoid="GAATTC"`, `gc=(0.4, 0.6)` and the like; see `inference.design.Constraints`.
+
+        Raises:
+            InputError: constraints that cannot be kept, named with their place; or a sampler that cannot keep them.
+        """
+        if min(n, candidates, batch_size) < 1 or seed < 0:
+            raise InputError(f"{n=}, {candidates=}, {batch_size=}, {seed=}: give 1, 1, 1 and 0 or more")
+        texts = [sequences] if isinstance(sequences, str) else sequences
+        sites = [Site.of_gaps(f"sequence {number}", text) for number, text in enumerate(texts)]
+        asked = config.decode(Constraints, constraints, where="constraints")
+        return fill_sites(
+            self.network, sites, asked, sampler, n=n, candidates=candidates, seed=seed, batch_size=batch_size
+        )
 
     def bits_per_base(
         self,

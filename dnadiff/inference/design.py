@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
@@ -12,10 +12,12 @@ from Bio.Data import CodonTable
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from dnadiff import dna
 from dnadiff.config import Settings
 from dnadiff.diffusion.constraints.automata import Blocks, Inside, Word, counted, required
 from dnadiff.diffusion.constraints.lattice import FREE, Conflict, Lattice, Row, Rule, compile_rules
 from dnadiff.errors import InputError
+from dnadiff.vocab import DNA
 
 IUPAC = {
     "A": "A", "C": "C", "G": "G", "T": "T", "U": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
@@ -49,10 +51,28 @@ class Site(NamedTuple):
     end: int
     any_base: bool
 
+    @classmethod
+    def of_gaps(cls, name: str, text: str) -> Site:
+        """A sequence that is to be filled where it has an IUPAC code that is no base.
+
+        Raises:
+            InputError: it has something else.
+        """
+        free = dna.encode(text, where=name) == DNA.unknown
+        return cls(name, text, free, 0, len(text), any_base=False)
+
     @property
     def is_open(self) -> bool:
         """Whether every free position may take any base."""
         return self.any_base or set(np.array(list(self.text.upper()))[self.free]) <= {"N"}
+
+    def filled(self, tokens: NDArray[np.uint8]) -> str:
+        """The region with what was drawn, in the case of what it replaces; all else as it was."""
+        characters = [
+            (new.lower() if old.islower() else new) if free else old
+            for old, new, free in zip(self.text, dna.decode(tokens), self.free, strict=True)
+        ]
+        return "".join(characters[self.start : self.end])
 
 
 class Placed(NamedTuple):
@@ -133,6 +153,16 @@ class Constraints(Settings):
         if isinstance(found, Lattice):
             return found
         raise InputError(_unkept(found, site))
+
+    def check(self, sites: Sequence[Site]) -> None:
+        """Find out before anything is drawn whether all sites can be filled.
+
+        Raises:
+            InputError: one cannot; see `lattice`.
+        """
+        for site in sites:
+            if not (self.asks_nothing and site.is_open):
+                self.lattice(site)
 
     def _allowed(self, site: Site) -> NDArray[np.bool_]:
         """(length, 4): bases that may be filled in; what is kept allows itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dnadiff import dna
 from dnadiff.batch import Batch
 from dnadiff.diffusion.constraints.constrained import Constrained, check_sampler
 from dnadiff.diffusion.constraints.joint import Lattices
@@ -19,10 +21,13 @@ from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.diffusion.samplers import Sampler
 from dnadiff.diffusion.samplers.drawing import Sharpened
 from dnadiff.diffusion.uniforms import RowUniforms
+from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.device import best_device, borrowed
+from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import spared
 from dnadiff.model import DiffusionModel
 from dnadiff.rng import Stream, numpy_generator
+from dnadiff.vocab import DNA
 
 PAD_TO = 64
 """Rows are padded to multiples of this, so that similar lengths share a batch and no row depends on its neighbours."""
@@ -98,6 +103,37 @@ def infill(
         kept = [_choose(trials[copy * m : (copy + 1) * m], seed, at, copy) for copy in range(n)]
         filled.append(np.array(kept, dtype=np.uint8).reshape(n, len(gapped.tokens)))
     return filled
+
+
+def fill_sites(
+    model: DiffusionModel,
+    sites: Sequence[Site],
+    constraints: Constraints,
+    sampler: Sampler,
+    *,
+    n: int = 1,
+    candidates: int = 1,
+    seed: int = 0,
+    batch_size: int = 16,
+) -> list[list[str]]:
+    """For each site the texts of `n` fillings of its region, with a progress bar where somebody looks; see `infill`.
+
+    Raises:
+        InputError: as `infill`; constraints that cannot be kept, before anything is drawn.
+    """
+    constraints.check(sites)
+    is_open = constraints.asks_nothing and all(site.is_open for site in sites)
+    gapped = [_gapped(site, None if is_open else constraints) for site in sites]
+    with progress_bar("filling", len(sites) * n * (1 if is_open else candidates)) as advance:
+        drawn = infill(
+            model, gapped, sampler, n=n, candidates=candidates, seed=seed, batch_size=batch_size, progress=advance
+        )
+    return [[site.filled(tokens) for tokens in rows] for site, rows in zip(sites, drawn, strict=True)]
+
+
+def _gapped(site: Site, constraints: Constraints | None) -> Gapped:
+    tokens = np.where(site.free, np.uint8(DNA.mask), dna.encode(site.text, where=site.name))
+    return Gapped(tokens, None if constraints is None else partial(constraints.lattice, site))
 
 
 def _choose(trials: Sequence[_Drawn], seed: int, *where: int) -> NDArray[np.uint8]:

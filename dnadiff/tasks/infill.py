@@ -6,27 +6,23 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from dnadiff import checkpoint, dna
+from dnadiff import checkpoint
 from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
 from dnadiff.files import unfinished
 from dnadiff.inference.design import COMPLEMENT, Constraints, Site
-from dnadiff.inference.infill import Gapped, infill
+from dnadiff.inference.infill import fill_sites
 from dnadiff.model import DiffusionModel
 from dnadiff.run import find_checkpoint
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.vcf import Substitution, vcf_text
-from dnadiff.vocab import DNA
 
 LINE_BASES = 60
 LONGEST = 1 << 16  # bases of a record that is filled with all of it in sight
@@ -71,14 +67,6 @@ class Piece:
         """Of the region in the record, half-open."""
         return self.start + self.site.end - self.site.start
 
-    def filled(self, tokens: NDArray[np.uint8]) -> str:
-        """The region with what was drawn, in the case of what it replaces; all else as it was."""
-        characters = [
-            (new.lower() if old.islower() else new) if free else old
-            for old, new, free in zip(self.site.text, dna.decode(tokens), self.site.free, strict=True)
-        ]
-        return "".join(characters[self.site.start : self.site.end])
-
     def substitutions(self, fillings: Sequence[str]) -> Iterator[Substitution]:
         """Where fillings of the region differ from what was there, on the strand of the file."""
         columns = [self.site.text[self.site.start : self.site.end], *fillings]
@@ -101,12 +89,17 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
         vcf: where to write what was changed, or None.
     """
     genome, found, folder = Genome.open(fasta), list(pieces(settings, fasta, bed)), find_checkpoint(path)
-    check(settings, found)
+    sites = [piece.site for piece in found]
+    settings.check(sites)
     if vcf is not None:
         check_apart(found)
     with written(out) as write_fasta, written(vcf) as write_vcf:
         model = checkpoint.load(folder)
-        filled = list(zip(found, fill(model, settings, found), strict=True))
+        texts = fill_sites(
+            model, sites, settings, settings.sampler,
+            n=settings.n, candidates=settings.candidates, seed=settings.seed, batch_size=settings.batch_size,
+        )  # fmt: skip
+        filled = list(zip(found, texts, strict=True))
         about = description(settings, model, folder)
         changes = [change for piece, texts in filled for change in piece.substitutions(texts)]
         write_fasta(records_text(genome, filled, about) if bed is None else regions_text(filled, about))
@@ -116,7 +109,7 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
 def dry_run(settings: InfillSettings, path: Path, fasta: str, bed: str | None) -> str:
     """What `run` would fill, with every constraint checked."""
     found = list(pieces(settings, fasta, bed))
-    check(settings, found)
+    settings.check([piece.site for piece in found])
     n_free = sum(int(piece.site.free.sum()) for piece in found)
     return (
         f"{find_checkpoint(path)}: {len(found):,} records or regions, {n_free:,} bases to fill, {settings.n} of each; "
@@ -163,19 +156,7 @@ def pieces(settings: InfillSettings, fasta: str, bed: str | None) -> Iterator[Pi
             raise InputError(
                 f"{fasta}: {name!r} has {length:,} bases, too many to be seen at once; name the regions by --bed"
             )
-        text = genome.text(name, 0, length)
-        yield Piece(name, 0, 1, Site(name, text, _gaps(text), 0, length, any_base=False))
-
-
-def check(settings: InfillSettings, found: Sequence[Piece]) -> None:
-    """Find out before anything is drawn whether all can be filled.
-
-    Raises:
-        InputError: constraints that cannot be kept.
-    """
-    for piece in found:
-        if not (settings.asks_nothing and piece.site.is_open):
-            settings.lattice(piece.site)
+        yield Piece(name, 0, 1, Site.of_gaps(name, genome.text(name, 0, length)))
 
 
 def check_apart(found: Sequence[Piece]) -> None:
@@ -187,19 +168,6 @@ def check_apart(found: Sequence[Piece]) -> None:
     for one, other in pairwise(sorted(found, key=lambda piece: (piece.record, piece.start))):
         if one.record == other.record and other.start < one.end:
             raise InputError(f"{one.site.name} and {other.site.name} overlap; merge them, or leave --vcf out")
-
-
-def fill(model: DiffusionModel, settings: InfillSettings, found: Sequence[Piece]) -> list[list[str]]:
-    """The fillings of each region, with a progress bar on a terminal."""
-    is_open = settings.asks_nothing and all(piece.site.is_open for piece in found)
-    gapped = [_gapped(piece.site, None if is_open else settings) for piece in found]
-    with progress_bar("filling", settings.n * len(found) * (1 if is_open else settings.candidates)) as advance:
-        drawn = infill(
-            model, gapped, settings.sampler,
-            n=settings.n, candidates=settings.candidates, seed=settings.seed, batch_size=settings.batch_size,
-            progress=advance,
-        )  # fmt: skip
-    return [[piece.filled(tokens) for tokens in rows] for piece, rows in zip(found, drawn, strict=True)]
 
 
 def description(settings: InfillSettings, model: DiffusionModel, folder: Path) -> str:
@@ -266,17 +234,6 @@ def _opposite(text: str) -> str:
 
 def _n_unknown(genome: Genome, record: str, length: int) -> int:
     return int(genome.index.count_unknown(np.array([genome.numbers[record]]), np.array([0]), length)[0])
-
-
-def _gaps(text: str) -> NDArray[np.bool_]:
-    """(length,) bool: True where no base is named."""
-    return ~np.isin(np.frombuffer(text.upper().encode("ascii"), np.uint8), list(b"ACGTU"))
-
-
-def _gapped(site: Site, constraints: Constraints | None) -> Gapped:
-    """What the model is given."""
-    tokens = np.where(site.free, np.uint8(DNA.mask), dna.encode(site.text))
-    return Gapped(tokens, None if constraints is None else partial(constraints.lattice, site))
 
 
 def _records(name: str, texts: Sequence[str], about: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ def region(text, start=0, end=None):
 
 def template(text):
     """A record whose codes other than bases are to be filled."""
-    return Site("here", text, np.array([base not in "ACGTUacgtu" for base in text]), 0, len(text), any_base=False)
+    return Site.of_gaps("here", text)
 
 
 def drawn(constraints, site, n=50, seed=0):

@@ -1,9 +1,12 @@
 """What is given never changes, and a filling does not depend on what it is drawn beside."""
 
+import re
+
 import numpy as np
 import pytest
 from Bio.Seq import Seq
 
+import dnadiff
 from dnadiff import dna
 from dnadiff.diffusion.objectives import AR, MDLM, SEDD, GenMD4
 from dnadiff.diffusion.samplers import Ancestral, Auto, FirstHitting, Ordered, PathPlanning, ReMDM
@@ -91,6 +94,31 @@ def test_what_ranks_letters_cannot_keep_constraints():
 def test_an_autoregressive_model_cannot_fill_gaps():
     with pytest.raises(InputError, match="goes on from the start of a sequence and cannot fill a gap"):
         infill(small(AR()), [gapped(30, 0)], Auto())
+
+
+def test_a_notebook_fills_strings():
+    model = dnadiff.Model(small(MDLM()))
+    found = model.infill(["ACNNnnRU", "acgt"], n=3, sampler=Auto(steps=2), ban="T", max_homopolymer=2)
+    assert all(re.fullmatch("AC[ACG]{2}[acg]{2}[AG]U", text) for text in found[0])
+    assert found[1] == ["acgt"] * 3
+    assert model.infill("NNNN", sampler=Auto(steps=2)) == model.infill("NNNN", sampler=Auto(steps=2), batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.infill("ACXN"), "sequence 0: 'X' at position 2"),
+        (
+            lambda model: model.infill(["A", "NN"], contain="ACG"),
+            "sequence 0: contain=ACG cannot be kept by any filling",
+        ),
+        (lambda model: model.infill("NN", avoids="ACG"), "constraints: avoids: .*did you mean 'avoid'"),
+        (lambda model: model.infill("NN", n=0), "n=0, .*: give 1, 1, 1 and 0 or more"),
+    ],
+)
+def test_a_notebook_says_what_is_wrong(call, message):
+    with pytest.raises(InputError, match=message):
+        call(dnadiff.Model(small(MDLM())))
 
 
 def test_nothing_to_fill_and_no_filling_are_fine():

@@ -113,7 +113,7 @@ def test_a_dry_run_checks_constraints_and_draws_nothing(run, folder):
     ],
 )
 def test_bad_regions_are_found_before_anything_is_drawn(run, folder, monkeypatch, words, bed, message):
-    monkeypatch.setattr(infill, "fill", lambda *_: pytest.fail("was drawn"))
+    monkeypatch.setattr(infill, "fill_sites", lambda *_, **__: pytest.fail("was drawn"))
     (folder / "bad.bed").write_text(bed)
     with pytest.raises(InputError, match=message):
         infill.run(
@@ -132,7 +132,7 @@ def test_a_file_without_gaps_and_one_too_long_are_refused(run, folder, monkeypat
 
 
 def test_a_place_that_cannot_be_written_is_found_before_anything_is_drawn(run, folder, monkeypatch):
-    monkeypatch.setattr(infill, "fill", lambda *_: pytest.fail("was drawn"))
+    monkeypatch.setattr(infill, "fill_sites", lambda *_, **__: pytest.fail("was drawn"))
     with pytest.raises(InputError, match="is a folder; name a file to write"):
         infill.run(settings_of(), run, str(folder / "gaps.fa"), None, str(folder), None)
 
