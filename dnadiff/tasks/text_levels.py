@@ -22,13 +22,15 @@ class TextLevels:
 
     Attributes:
         uniform: of a guess among all tokens.
-        unigram: of the training rows' frequencies, each token counted once more than it occurs.
+        unigram: of frequencies, each token counted once more than it occurs.
+        counted: the rows that frequencies are of: training, or where there are none the scored ones themselves.
         characters_per_token: of the text that the scored tokens stand for, those between documents among them.
     """
 
     uniform: float
     unigram: float
     characters_per_token: float
+    counted: str = "training"
     letter: ClassVar[str] = "token"
     rows: ClassVar[str] = "rows"
     source: ClassVar[None] = None
@@ -43,9 +45,8 @@ class TextLevels:
 
     def verdict(self, result: Estimate) -> str:
         """How a figure compares with the frequencies of tokens."""
-        levels = (
-            f"bits per token of a uniform guess {self.uniform:.3f}, of the training rows' unigrams {self.unigram:.3f}"
-        )
+        unigrams = f"of the {self.counted} rows' unigrams {self.unigram:.3f}"
+        levels = f"bits per token of a uniform guess {self.uniform:.3f}, {unigrams}"
         if result.meaning in (Meaning.PSEUDO, Meaning.LOSS):
             return f"{levels}; these are likelihoods, which this figure cannot be compared with"
         bits = result.bits_per_base
@@ -61,14 +62,14 @@ def measure(settings: TrainConfig, data: TextSplits) -> TextLevels:
     """Count and score the baselines; without training rows the scored ones themselves are counted."""
     scored: TextRows = data.sets()[settings.evaluate.split]
     tokens = scored.rows(_spread(settings.evaluate.chosen(len(scored))), epoch=None)
-    train = data.train if len(data.train) else scored
+    counted, train = ("training", data.train) if len(data.train) else ("scored", scored)
     letters = np.asarray(data.vocab.letters)
     seen = _counts(train.rows(_spread(np.arange(len(train))), epoch=None), data.vocab.size)[letters] + 1
     counts = _counts(tokens, data.vocab.size)[letters]
     n_tokens = int(counts.sum())
     unigram = float(counts @ -np.log2(seen / seen.sum())) / n_tokens
     n_characters = sum(len(text) for row in tokens.tolist() for text in data.tokenizer.documents(row))
-    return TextLevels(math.log2(len(letters)), unigram, n_characters / n_tokens)
+    return TextLevels(math.log2(len(letters)), unigram, n_characters / n_tokens, counted)
 
 
 def unigram_entropy(tokens: np.ndarray) -> float:

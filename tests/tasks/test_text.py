@@ -101,6 +101,7 @@ def test_another_corpus_is_read_by_the_tokens_of_the_model(run, tmp_path):
     n_characters = len(other.read_text().replace("\n", ""))
     assert found["characters_per_token"] == pytest.approx(n_characters / n_tokens, rel=0.1)
     assert found["text"] == str(other)
+    assert found["counted"] == "scored"
 
 
 def test_the_same_command_goes_on_and_changes_no_weight(run, settings):
