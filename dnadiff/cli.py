@@ -265,6 +265,14 @@ def score(
     ] = None,
     vcf: Annotated[str | None, typer.Option("--vcf", help="Variants, plain or compressed.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", help="Genome that they are about, as FASTA.")] = None,
+    fasta: Annotated[
+        str | None,
+        typer.Option("--fasta", help="Sequences in place of variants, as FASTA or a table; settings: method, draws."),
+    ] = None,
+    bed: Annotated[str | None, typer.Option("--bed", help="BED whose rows are regions of --fasta.")] = None,
+    per_base: Annotated[
+        str | None, typer.Option("--per-base", help="bedGraph or TSV to write: what each base of --fasta has of it.")
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -279,17 +287,24 @@ def score(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Score variants by how much likelier the model finds one allele than the other.
+    """Score variants by how much likelier the model finds one allele than the other; or sequences, by log p.
 
-    Example: dnadiff score runs/hg38 --vcf clinvar.vcf.gz --ref hg38.fa --out scored.vcf.gz
+    Examples: dnadiff score RUN --vcf v.vcf.gz --ref g.fa --out scored.vcf.gz | dnadiff score RUN --fasta x.fa
     """
     from dnadiff.config import resolve
     from dnadiff.inference.draws import Shard
     from dnadiff.tasks import score as task
 
+    if fasta is not None:
+        unused = {"--vcf": vcf, "--ref": ref, "--shard": None if shard == "1/1" else shard}
+        _evaluate_fasta(run, words or [], fasta, bed, out, dry_run, print_config, unused, per_base)
+        return
+    for flag, value in (("--bed", bed), ("--per-base", per_base)):
+        if value is not None:
+            raise InputError(f"{flag}: is for sequences; name them with --fasta")
     settings, part = resolve(task.ScoreSettings, None, words or []), Shard.parse(shard)
     if not print_config and (vcf is None or ref is None):
-        raise InputError("score: name the variants with --vcf and their genome with --ref")
+        raise InputError("score: name variants with --vcf and their genome with --ref, or sequences with --fasta")
     _do(
         settings,
         print_config,
@@ -529,7 +544,7 @@ def presets() -> None:
 
 def _evaluate_fasta(
     run: Path, words: list[str], fasta: str, bed: str | None, out: str | None, dry_run: bool, print_config: bool,
-    unused: dict[str, Any],
+    unused: dict[str, Any], per_base: str | None = None,
 ) -> None:  # fmt: skip
     from dnadiff.config import resolve
     from dnadiff.tasks import likelihood as task
@@ -542,7 +557,7 @@ def _evaluate_fasta(
         settings,
         print_config,
         dry_run and (lambda: task.dry_run(settings, run, fasta, bed)),
-        lambda: task.run(settings, run, fasta, bed, out),
+        lambda: task.run(settings, run, fasta, bed, out, per_base),
     )
 
 

@@ -111,15 +111,35 @@ def bound(
     Returns:
         (draws,) float64 nats.
     """
-    draws = torch.zeros(len(noise.times), dtype=torch.float64)
+    return bound_by_position(
+        denoiser, tokens, positions, vocab, estimator=estimator, noise=noise, batch_size=batch_size
+    ).sum(1)
+
+
+def bound_by_position(
+    denoiser: PosteriorDenoiser,
+    tokens: Tensor,
+    positions: Tensor,
+    vocab: Vocab,
+    *,
+    estimator: Estimator,
+    noise: Noise,
+    batch_size: int = 256,
+) -> Tensor:
+    """Each letter's share of `bound`, whose mean is that over orders of log p of it given those before; same arguments.
+
+    Returns:
+        (draws, n) float64 nats.
+    """
+    draws = torch.zeros(len(noise.times), len(positions), dtype=torch.float64)
     for rows in _batches(len(draws), batch_size):
         part = noise.rows(rows.start, rows.stop)
         all_scored = torch.ones(len(part.times), len(positions), dtype=torch.bool)
         choices = estimator.masks(all_scored, part)
         for hidden, weight, times in choices:
             nats = _nats(denoiser, tokens, positions, hidden, hidden, vocab, times)
-            of_row = hidden.nonzero()[:, 0]
-            draws[rows].index_add_(0, of_row, -nats * weight[of_row] / len(choices))
+            of_row, place = hidden.nonzero(as_tuple=True)
+            draws[rows].index_put_((of_row, place), -nats * weight[of_row] / len(choices), accumulate=True)
     return draws
 
 

@@ -101,6 +101,44 @@ def log_prob(
         return methods[method]()
 
 
+def base_log_probs(
+    model: DiffusionModel,
+    tokens: np.ndarray,
+    method: Method = "bound",
+    *,
+    region: tuple[int, int] | None = None,
+    draws: int = 64,
+    seed: int = 0,
+    batch_size: int = 64,
+    where: str = "",
+) -> tuple[LogProb, np.ndarray]:
+    """Log p and what each base has of it: with `pseudo`, given all others; with `bound`, the mean over random orders of
+    its log p given the bases before it. Arguments and errors as for `log_prob`, of which no other methods are parts.
+
+    Returns:
+        The figure, and (length,) float64 nats, nan where nothing is scored.
+    """
+    if method not in ("bound", "pseudo"):
+        raise InputError(f"method={method!r}: has no parts for each base; choose bound or pseudo")
+    with borrowed(model, device := best_device()), torch.no_grad():
+        question = _question(torch.from_numpy(tokens.astype(np.int64)).to(device), region, model, where)
+        positions = question.positions
+        if method == "pseudo":
+            parts = over_orders.pseudo(
+                posterior(model), question.tokens, positions, model.vocab, batch_size=batch_size
+            )[None]
+            found = LogProb(float(parts.sum()), 0.0, len(positions), Meaning.PSEUDO)
+        else:
+            parts = over_orders.bound_by_position(
+                in_any_order(model), question.tokens, positions, model.vocab,
+                estimator=Numbers(), noise=_noise(draws, (1, len(positions)), seed), batch_size=batch_size,
+            )  # fmt: skip
+            found = _from_draws(parts.sum(1), question, Meaning.BOUND)
+    values = np.full(len(tokens), np.nan)
+    values[positions.numpy()] = parts.mean(0).numpy()
+    return found, values
+
+
 def _question(tokens: Tensor, region: tuple[int, int] | None, model: DiffusionModel, where: str) -> Question:
     start, end = region or (0, len(tokens))
     if not len(tokens):

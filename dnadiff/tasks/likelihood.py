@@ -1,4 +1,6 @@
-"""`dnadiff evaluate --fasta`: log p of each sequence of a file, or of regions of them given their flanks."""
+"""`dnadiff evaluate --fasta`, `dnadiff score --fasta`: log p of each sequence of a file, or of regions of them given
+their flanks; and what each base has of it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -16,10 +18,14 @@ from dnadiff.config import Settings
 from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
 from dnadiff.data.genome import GenomeData, open_data
+from dnadiff.data.inputs import find_file, lines
+from dnadiff.data.leakage.files import Table, first_line, read_rows
+from dnadiff.data.leakage.sequences import row_tokens
 from dnadiff.data.markov import MarkovModel
 from dnadiff.errors import InputError, counted
 from dnadiff.files import write_text
-from dnadiff.inference.likelihood import LogProb, Method, log_prob
+from dnadiff.inference.likelihood import LogProb, Method, base_log_probs, log_prob
+from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.baselines import markov_chain
 from dnadiff.tasks.progress import progress_bar
@@ -27,7 +33,12 @@ from dnadiff.tasks.settings import TrainConfig
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")
-COLUMNS = ("sequence", "start", "end", "strand", "letters", "log_p_nats", "standard_error", "markov_nats")
+COLUMNS = (
+    "sequence", "start", "end", "strand", "letters", "log_p_nats", "standard_error", "low_nats", "high_nats",
+    "markov_nats",
+)  # fmt: skip
+BASE_COLUMNS = ("sequence", "position", "strand", "base", "log_p_nats")
+BEDGRAPH = (".bedgraph", ".bdg", ".bg")
 
 
 class LikelihoodSettings(Settings):
@@ -57,12 +68,16 @@ class Place(NamedTuple):
         return self.name, str(start), str(end), "+" if self.strand > 0 else "-"
 
 
-def run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, out: str | None) -> None:
+def run(
+    settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, out: str | None, per_base: str | None = None
+) -> None:
     """Score and write a table, with what a Markov chain of the training data says beside it.
 
     Args:
-        fasta: sequences; `bed`: regions of them, all of each where there is none.
+        fasta: sequences, also as a table with a column `sequence`; `bed`: regions of a FASTA file, all of each sequence
+            where there is none.
         out: TSV to write; `-` or None for standard output.
+        per_base: bedGraph, told by its name, or TSV to write, with what each base has of log p.
     """
     folder = find_checkpoint(path)
     if checkpoint.read_vocab(folder).digest() != DNA.digest():
@@ -70,16 +85,18 @@ def run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None, o
     found = list(places(fasta, bed))
     _require_letters(found, fasta)
     model, chain = checkpoint.load(folder), _chain_of(path)
-    lines = []
+    rows: list[str] = []
+    bases: list[str] = []
     with progress_bar("scoring", len(found)) as advance:
         for place in found:
-            result = log_prob(
-                model, place.tokens, settings.method, region=place.region,
-                draws=settings.draws, seed=settings.seed, batch_size=settings.batch_size, where=f"{place.name}: ",
-            )  # fmt: skip
-            lines.append(_line(place, result, chain))
+            result, values = _score(model, place, settings, each=per_base is not None)
+            rows.append(_line(place, result, chain))
+            bases += [] if per_base is None else _base_lines(place, values, per_base)
             advance(1)
-    text = "\n".join([f"# {folder}: log_p_nats is {result.meaning.of_log_p}", "\t".join(COLUMNS), *lines]) + "\n"
+    text = "\n".join([f"# {folder}: log_p_nats is {result.meaning.of_log_p}", "\t".join(COLUMNS), *rows]) + "\n"
+    if per_base is not None:
+        head = "track type=bedGraph" if _is_bedgraph(per_base) else "\t".join(BASE_COLUMNS)
+        write_text(Path(per_base).expanduser(), "\n".join([head, *bases]) + "\n")
     if out in (None, "-"):
         sys.stdout.write(text)
     else:
@@ -97,6 +114,10 @@ def dry_run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | Non
 
 def places(fasta: str, bed: str | None) -> Iterator[Place]:
     """What is scored: the rows of a BED file, or whole sequences."""
+    source = find_file(fasta)
+    if bed is None and not first_line(lines(source)).startswith(">"):
+        yield from _rows(source)
+        return
     genome = Genome.open(fasta)
     if bed is None:
         for name, length in genome.contigs.items():
@@ -111,6 +132,40 @@ def places(fasta: str, bed: str | None) -> Iterator[Place]:
         if strand < 0:
             tokens, (start, end) = dna.reverse_complement(tokens), (len(tokens) - end, len(tokens) - start)
         yield Place(name, tokens, (int(start), int(end)), int(strand))
+
+
+def _rows(source: Path) -> Iterator[Place]:
+    """Rows of a table, named by their lines."""
+    table = read_rows(source, None)
+    if not isinstance(table, Table):
+        raise InputError(f"{source}: lists places; give the genome with --fasta and the places with --bed")
+    for number, line in enumerate(table.line.tolist()):
+        tokens = row_tokens(table.sequences, number)
+        yield Place(f"{source.name}:{line}", tokens, (0, len(tokens)), 1)
+
+
+def _score(
+    model: DiffusionModel, place: Place, settings: LikelihoodSettings, *, each: bool
+) -> tuple[LogProb, np.ndarray]:
+    """Log p, and what each base has of it if that is asked for."""
+    how: dict[str, Any] = settings.model_dump() | {"region": place.region, "where": f"{place.name}: "}
+    return base_log_probs(model, place.tokens, **how) if each else (log_prob(model, place.tokens, **how), np.empty(0))
+
+
+def _base_lines(place: Place, values: np.ndarray, path: str) -> Iterator[str]:
+    """Scored bases in the order of the file, on its strand."""
+    letters = dna.decode(place.tokens)
+    name, _, _, strand = place.columns()
+    for i in np.flatnonzero(np.isfinite(values))[:: place.strand].tolist():
+        at = i if place.strand > 0 else len(values) - 1 - i
+        if _is_bedgraph(path):
+            yield f"{name}\t{at}\t{at + 1}\t{values[i]:.5f}"
+        else:
+            yield f"{name}\t{at}\t{strand}\t{letters[i]}\t{values[i]:.5f}"
+
+
+def _is_bedgraph(path: str) -> bool:
+    return path.lower().endswith(BEDGRAPH)
 
 
 def _require_letters(found: Sequence[Place], fasta: str) -> None:
@@ -138,8 +193,9 @@ def _chain_of(path: Path) -> MarkovModel | None:
 
 def _line(place: Place, result: LogProb, chain: MarkovModel | None) -> str:
     markov = "" if chain is None else f"{_markov_nats(chain, place):.4f}"
-    numbers = (str(result.n_scored), f"{result.nats:.4f}", f"{result.standard_error:.4f}", markov)
-    return "\t".join((*place.columns(), *numbers))
+    half = 1.96 * result.standard_error
+    nats = (result.nats, result.standard_error, result.nats - half, result.nats + half)
+    return "\t".join((*place.columns(), str(result.n_scored), *(f"{number:.4f}" for number in nats), markov))
 
 
 def _markov_nats(chain: MarkovModel, place: Place) -> float:

@@ -11,7 +11,7 @@ from dnadiff.diffusion.objectives import AR, MLM, GenMD4
 from dnadiff.errors import InputError
 from dnadiff.inference.api import Model
 from dnadiff.inference.estimate import Meaning
-from dnadiff.inference.likelihood import log_prob
+from dnadiff.inference.likelihood import base_log_probs, log_prob
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus, DiT, Mamba
 from dnadiff.vocab import DNA
@@ -139,3 +139,17 @@ def test_letters_that_are_revealed_at_rates_of_their_own_have_no_uniform_order()
 def test_one_draw_has_no_known_error(masked):
     found = log_prob(masked.network, dna.encode("ACGT"), draws=1)
     assert np.isnan(found.standard_error)
+
+
+def test_what_each_base_has_sums_to_the_whole(masked):
+    row = dna.encode("GATNTACA")
+    pseudo, bases = base_log_probs(masked.network, row, "pseudo")
+    assert np.isnan(bases).nonzero()[0].tolist() == [3]
+    assert np.nansum(bases) == pytest.approx(log_prob(masked.network, row, "pseudo").nats) == pytest.approx(pseudo.nats)
+    found, bases = base_log_probs(masked.network, row, draws=400, region=(1, 6))
+    other = log_prob(masked.network, row, draws=400, region=(1, 6))
+    assert np.isfinite(bases).nonzero()[0].tolist() == [1, 2, 4, 5]
+    assert np.nansum(bases) == pytest.approx(found.nats) == pytest.approx(other.nats)
+    assert found.standard_error == pytest.approx(other.standard_error)
+    with pytest.raises(InputError, match="method='exact': has no parts for each base; choose bound or pseudo"):
+        base_log_probs(masked.network, row, "exact")

@@ -80,7 +80,7 @@ def test_other_settings_beside_the_same_output_are_refused(run, tmp_path):
 
 
 def test_places_that_cannot_be_written_are_refused_before_anything_is_drawn(run, tmp_path):
-    with pytest.raises(InputError, match="is a folder; name a JSON file"):
+    with pytest.raises(InputError, match="is a folder; name a file"):
         figures(run, tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot be written"):
@@ -196,3 +196,35 @@ def test_a_sequence_that_is_too_long_for_a_method_is_named(run, fasta, tmp_path)
     Path(fasta).write_text(">one\nACGT\n>two\n" + "ACGT" * 4)
     with pytest.raises(InputError, match="two: method='exact': 16 positions"):
         table(run, tmp_path / "out.tsv", fasta, "method=exact")
+
+
+def test_each_base_is_written_where_it_lies_on_the_strand_of_the_file(run, fasta, tmp_path):
+    bed = tmp_path / "regions.bed"
+    bed.write_text("two\t2\t6\none\t0\t3\ta\t0\t-\n")
+    settings = resolve(LikelihoodSettings, None, ["method=pseudo"])
+    for name in ("a.bedgraph", "a.tsv"):
+        likelihood.run(settings, run, fasta, str(bed), str(tmp_path / "out.tsv"), str(tmp_path / name))
+    (head, *graph), (names, *rows) = (
+        [line.split("\t") for line in (tmp_path / name).read_text().splitlines()] for name in ("a.bedgraph", "a.tsv")
+    )
+    assert head == ["track type=bedGraph"]
+    assert [row[:3] for row in graph] == [
+        ["two", "2", "3"], ["two", "3", "4"], ["two", "5", "6"], ["one", "0", "1"], ["one", "1", "2"], ["one", "2", "3"]
+    ]  # fmt: skip
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [(row["strand"], row["base"]) for row in found] == [(s, b) for s, b in zip("+++---", "GTACTA", strict=True)]
+    assert [row["log_p_nats"] for row in found] == [row[3] for row in graph]
+    _, _, whole, _ = (tmp_path / "out.tsv").read_text().splitlines()
+    assert sum(float(row[3]) for row in graph[:3]) == pytest.approx(float(whole.split("\t")[5]), abs=1e-3)
+
+
+def test_sequences_of_a_table_are_named_by_their_lines(run, tmp_path):
+    (tmp_path / "rows.csv").write_text("name,sequence\na,GATTACA\nb,ACGTNACGT\n")
+    _, rows = table(run, tmp_path / "out.tsv", str(tmp_path / "rows.csv"), "draws=50")
+    assert [row["sequence"] for row in rows] == ["rows.csv:2", "rows.csv:3"]
+    for row in rows:
+        nats, error, low, high = (float(row[k]) for k in ("log_p_nats", "standard_error", "low_nats", "high_nats"))
+        assert (low, high) == pytest.approx((nats - 1.96 * error, nats + 1.96 * error), abs=1e-3)
+    (tmp_path / "places.bed").write_text("chr1\t3\t9\n")
+    with pytest.raises(InputError, match=r"lists places; give the genome with --fasta and the places with --bed"):
+        table(run, tmp_path / "out.tsv", str(tmp_path / "places.bed"))
