@@ -202,19 +202,32 @@ def sample(
     length: Annotated[int | None, typer.Option("--length", help="Bases of each.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the sampler, if it has steps.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Class, for a model that was trained with some.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", help="How strongly the class is meant; 1: as it was learned.")
+    ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Say how often the network ran, and how varied the letters are.")
+    ] = False,
     out: Annotated[str, typer.Option("--out", "-o", help="FASTA to write; - for standard output.")] = "-",
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
     """Draw sequences and write them as FASTA.
 
-    Example: dnadiff sample runs/toy -n 100 --length 1024 --out samples.fa
+    Examples: dnadiff sample runs/toy -n 100 --length 1024 --out samples.fa | dnadiff sample runs/cells --label enhancer
     """
     from dnadiff.tasks import sample as task
 
     own = [*(words or []), *([] if steps is None else [f"sampler.steps={steps}"])]  # after sampler.kind, if it is there
-    settings = task.settings_of(run, own, {"n": n, "length": length, "seed": seed})
-    _do(settings, print_config, dry_run and (lambda: task.dry_run(settings, run)), lambda: task.run(settings, run, out))
+    flags = {"n": n, "length": length, "seed": seed, "label": label, "guidance": guidance}
+    settings = task.settings_of(run, own, flags)
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.dry_run(settings, run)),
+        lambda: task.run(settings, run, out, stats=stats),
+    )
 
 
 @app.command(rich_help_panel="Using a model")

@@ -242,3 +242,13 @@ class SequenceSampler(Settings):
 
         A state holds until the next one is asked for, which may take its memory.
         """
+
+
+class Fills(Protocol):
+    """What fills masks: a sampler, or something around one; see `SequenceSampler` for both."""
+
+    def n_steps(self, length: int) -> int: ...
+
+    def sample(
+        self, denoiser: Any, state: Batch, schedule: NoiseSchedule, vocab: Vocab, *, uniforms: Uniforms
+    ) -> Iterator[Batch]: ...

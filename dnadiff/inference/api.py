@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from torch import Tensor
 from dnadiff import checkpoint, config
 from dnadiff.config import Settings
 from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
-from dnadiff.diffusion.samplers import Auto, Sampler
-from dnadiff.errors import InputError
+from dnadiff.diffusion.samplers import Ancestral, Auto, Sampler
+from dnadiff.errors import InputError, nearest
 from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.estimate import Estimate, Meaning
 from dnadiff.inference.evaluate import evaluate
@@ -22,7 +24,8 @@ from dnadiff.inference.infill import fill_sites
 from dnadiff.inference.likelihood import LogProb, Method, log_prob
 from dnadiff.inference.measures import likelihood
 from dnadiff.inference.progress import progress_bar
-from dnadiff.inference.sample import sample, warn_if_untried
+from dnadiff.inference.sample import Around, Wanted, sample, warn_if_untried
+from dnadiff.inference.steer import METHODS, Design, Judge, both, judged, reward_of
 from dnadiff.inference.strings import as_rows, as_string, padded
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
@@ -73,12 +76,21 @@ class Model:
         seed: int = 0,
         steps: int | None = None,
         temperature: float | None = None,
+        label: str | None = None,
+        guidance: float = 1.0,
+        guide: Judge | None = None,
+        context: int | None = None,
+        stride: int | None = None,
         batch_size: int = 16,
     ) -> list[str]:
         """Draw `n` sequences of `length` bases as the run does, with a progress bar where somebody looks.
 
         Args:
             steps, temperature: of the sampler; None: the run's own.
+            label: class of the sequences, for models that are told one.
+            guidance: how strongly the class is meant; 1: as the network learned it.
+            guide: log p(what is wanted | sequence) of a list of sequences, which hold N where a base is still hidden.
+            context, stride: bases that are seen at a time, and from one view to the next; None: all, half the context.
             batch_size: sequences at a time; does not change what is drawn beyond rounding.
 
         Raises:
@@ -93,11 +105,72 @@ class Model:
         if unknown := sorted(asked.keys() - type(own).model_fields.keys()):
             raise InputError(f"{unknown[0]}: the run's sampler, {own.kind}, has no such setting; leave it out")
         sampler = own.model_copy(update=asked)
-        n_steps = -(-n // batch_size) * self.network.config.objective.sampler(sampler).n_steps(length)
-        warn_if_untried(length, self.settings.data.length)
+        wishes = {"label": label, "guidance": guidance, "context": context, "stride": stride}
+        wanted = config.decode(Wanted, wishes, where="sample")
+        warn_if_untried(min(length, context or length), self.settings.data.length)
+        return self._draw(
+            n, length, sampler, around=wanted.around, label=label,
+            guide=both(wanted.guide, guide, self._as_string, self.network.vocab),
+            seed=seed, batch_size=batch_size,
+        )  # fmt: skip
+
+    def steer(
+        self,
+        reward: Judge,
+        *,
+        n: int,
+        length: int,
+        strength: float = 1.0,
+        held_out: Judge | None = None,
+        method: str = "smc",
+        particles: int = 16,
+        completions: int = 1,
+        steps: int = 128,
+        label: str | None = None,
+        seed: int = 0,
+        batch_size: int = 4,
+    ) -> list[Design]:
+        """Draw sequences from p(x) exp(strength * reward(x)), normalised, by ancestral steps of many particles.
+
+        Args:
+            reward: a list of sequences -> a finite number for each.
+            held_out: another such function, which is only reported: what is rewarded will be cheated on.
+            method: `smc`, whose law tends to the one above as particles grow, or `svdd` (see `samplers.particles`).
+            particles: tried for each sequence.
+            completions: of a sequence that is half drawn, by which its worth is estimated.
+            label: class of the sequences, for models that are told one.
+            batch_size: sequences at a time, each with its particles.
+
+        Raises:
+            InputError: a number out of its range, an unknown method or class, or a reward that is no number.
+        """
+        least = min(length, particles, completions, steps, batch_size)
+        if n < 0 or seed < 0 or least < 1 or not math.isfinite(strength):
+            asked = f"{n=}, {length=}, {strength=}, {particles=}, {completions=}, {steps=}, {batch_size=}, {seed=}"
+            raise InputError(f"{asked}: n and seed must be 0 or more, strength a number, the others 1 or more")
+        if method not in METHODS:
+            raise InputError(f"method={method!r}: is not one of {', '.join(METHODS)}{nearest(method, METHODS)}")
+        around = partial(
+            METHODS[method], reward=reward_of(reward, self._as_string),
+            number=particles, strength=strength, completions=completions,
+        )  # fmt: skip
+        sampler = Ancestral(steps=steps)
+        sequences = self._draw(n, length, sampler, around=around, label=label, seed=seed, batch_size=batch_size)
+        rewards = judged(reward, sequences, name="reward").tolist()
+        others = [None] * n if held_out is None else judged(held_out, sequences, name="held_out").tolist()
+        return [Design(*each) for each in zip(sequences, rewards, others, strict=True)]
+
+    def _draw(self, n: int, length: int, sampler: Sampler, *, around: Around, batch_size: int, **how: Any) -> list[str]:
+        """With a progress bar where somebody looks."""
+        n_steps = -(-n // batch_size) * around(self.network.config.objective.sampler(sampler)).n_steps(length)
         with progress_bar("sampling", n_steps) as advance:
-            tokens = sample(self.network, n, length, sampler, seed=seed, batch_size=batch_size, progress=advance)
-        return [as_string(row, self.tokenizer) for row in tokens]
+            tokens = sample(
+                self.network, n, length, sampler, around=around, batch_size=batch_size, progress=advance, **how
+            )
+        return [self._as_string(row) for row in tokens]
+
+    def _as_string(self, row: np.ndarray) -> str:
+        return as_string(row, self.tokenizer)
 
     def infill(
         self,

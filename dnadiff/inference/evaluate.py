@@ -63,12 +63,14 @@ def fill(
     seed: int,
     shard: Shard = ALL,
     tells_padding: bool = True,
+    labels: np.ndarray | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Draw what is missing of a shard; arguments as for `evaluate`.
 
     Args:
         tells_padding: whether the network passes over padding; False where it was trained to read it, as on text.
+        labels: (n_rows,) class of each row, for models that are told one; None: none is told.
     """
     with borrowed(model, device := best_device()):
         for sweep in range(len(draws.done)):
@@ -77,7 +79,8 @@ def fill(
                 rows = draws.rows(number)
                 tokens = torch.from_numpy(read(rows).astype(np.int64))
                 valid = tokens != model.vocab.pad
-                batch = Batch(tokens, valid=None if valid.all() or not tells_padding else valid).to(device)
+                label = None if labels is None else torch.from_numpy(labels[rows])
+                batch = Batch(tokens, None if valid.all() or not tells_padding else valid, label=label).to(device)
                 shape = (len(rows), measure.n_uniforms, tokens.shape[1])
                 uniforms = row_uniforms(seed, Stream.EVALUATE, sweep, 1, rows=rows, n=math.prod(shape[1:]))
                 noise = Noise(torch.from_numpy(times[rows]), torch.from_numpy(uniforms.reshape(shape))).to(device)

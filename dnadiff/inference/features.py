@@ -31,7 +31,7 @@ def features(model: DiffusionModel, batch: Batch, *, strands: Strands = "both") 
         InputError: the network reads noisy embeddings, not letters.
     """
     objective = model.config.objective
-    if objective.plain_sampler(steps=1, temperature=1.0).takes is ContinuousDenoiser:
+    if objective.plain.takes is ContinuousDenoiser:
         raise InputError(f"{type(objective).__name__} reads noisy embeddings, not letters; it has no features of rows")
     found = _features(model, batch)
     if isinstance(model.network, StrandSymmetric):

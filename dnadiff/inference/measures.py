@@ -123,7 +123,7 @@ def posterior(model: DiffusionModel) -> PosteriorDenoiser:
         InputError: its objective makes it something else.
     """
     objective = model.config.objective
-    takes = objective.plain_sampler(steps=1, temperature=1.0).takes
+    takes = objective.plain.takes
     if PosteriorDenoiser not in takes.__mro__:
         raise InputError(
             f"{type(objective).__name__} gives a {takes.__name__}, which knows no hidden letters given all others; "

@@ -4,20 +4,64 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import cast
+from functools import partial
+from typing import Self, cast
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from dnadiff.batch import Batch
+from dnadiff.config import Settings
 from dnadiff.diffusion.caching import Cached
-from dnadiff.diffusion.contracts import Denoiser, PosteriorDenoiser
+from dnadiff.diffusion.contracts import Denoiser, Fills, PosteriorDenoiser, SequenceSampler
+from dnadiff.diffusion.guidance import ClassifierFree
 from dnadiff.diffusion.samplers import Sampler
+from dnadiff.diffusion.samplers.strides import Strides
 from dnadiff.diffusion.uniforms import RowUniforms
+from dnadiff.errors import InputError, nearest
 from dnadiff.inference.device import best_device, borrowed
 from dnadiff.model import DiffusionModel
+from dnadiff.network import Network
+
+Guide = Callable[[PosteriorDenoiser], PosteriorDenoiser]
+Around = Callable[[SequenceSampler], Fills]
 
 log = logging.getLogger("dnadiff")
+
+
+class Wanted(Settings):
+    """What is to be drawn, beside the sampler that does it."""
+
+    label: str | None = None
+    """Class of the sequences, for models that are told one; null: none is told."""
+    guidance: float = Field(1.0, ge=0)
+    """How strongly the class is meant; 1: as the network learned it."""
+    context: int | None = Field(None, ge=2)
+    """Positions that are seen at a time, longer sequences being drawn in strides; null: all."""
+    stride: int | None = Field(None, ge=1)
+    """Positions from one view to the next; null: half the context."""
+
+    @model_validator(mode="after")
+    def _check_wanted(self) -> Self:
+        if self.guidance != 1 and self.label is None:
+            raise ValueError("guidance is towards a class; give one in label")
+        if self.stride is not None and self.context is None:
+            raise ValueError("stride is of windows; give their length in context")
+        if self.stride is not None and self.context is not None and self.stride >= self.context:
+            raise ValueError(f"stride ({self.stride}) must be below context ({self.context}); lower it")
+        return self
+
+    def around(self, sampler: SequenceSampler) -> Fills:
+        """What draws long sequences in strides; the sampler itself where all is seen at once."""
+        if self.context is None:
+            return sampler
+        return Strides(sampler, context=self.context, stride=self.stride or self.context // 2)
+
+    @property
+    def guide(self) -> Guide | None:
+        """Classifier-free guidance; None where the class counts as the network learned it."""
+        return None if self.guidance == 1 else partial(ClassifierFree, strength=self.guidance)
 
 
 def sample(
@@ -26,6 +70,10 @@ def sample(
     length: int,
     sampler: Sampler,
     *,
+    label: str | None = None,
+    guide: Guide | None = None,
+    around: Around | None = None,
+    network: Network | None = None,
     seed: int = 0,
     batch_size: int = 16,
     progress: Callable[[int], None] = lambda _: None,
@@ -35,6 +83,10 @@ def sample(
     Args:
         n, length: how many, and how many letters each.
         sampler: `Auto` is the objective's plain one.
+        label: class of all sequences, for models that are told one; None: none.
+        guide: what is put around the model's posterior, such as `dnadiff.diffusion.guidance.Guided`.
+        around: what is put around the sampler, such as `dnadiff.diffusion.samplers.strides.Strides`.
+        network: in place of the model's own, such as one that counts its runs.
         batch_size: sequences at a time; does not change what is drawn, but for rounding inside the network.
         progress: called with the number of steps done after each step of each batch.
 
@@ -42,16 +94,24 @@ def sample(
         (n, length) int64 tokens, letters only.
 
     Raises:
-        InputError: the sampler takes another denoiser than the model gives.
+        InputError: the sampler takes another denoiser than the model or the guide gives; the model knows no such class.
     """
     chosen, drawn = model.config.objective.sampler(sampler), []
+    if guide is not None and chosen.takes is not PosteriorDenoiser:
+        raise InputError(f"sampler.kind: {chosen.kind} cannot be guided; choose ancestral, of a masked objective")
+    fills: Fills = chosen if around is None else around(chosen)
+    number = None if label is None else label_number(model.config.model.labels, label)
     with borrowed(model, device := best_device()):
         for start in range(0, n, batch_size):
             rows = min(batch_size, n - start)
-            state = Batch(torch.full((rows, length), model.vocab.mask, device=device))
+            labels = None if number is None else torch.full((rows,), number, device=device)
+            state = Batch(torch.full((rows, length), model.vocab.mask, device=device), label=labels)
             uniforms = RowUniforms(seed, range(start, start + rows), device)
-            denoiser, tokens = spared(model.denoiser(), chosen.takes), state.tokens
-            for after in chosen.sample(denoiser, state, model.schedule, model.vocab, uniforms=uniforms):
+            denoiser = model.objective.denoiser(network or model.network, model.schedule, model.vocab)
+            if guide is not None:
+                denoiser = guide(cast(PosteriorDenoiser, denoiser))
+            denoiser, tokens = spared(denoiser, chosen.takes), state.tokens
+            for after in fills.sample(denoiser, state, model.schedule, model.vocab, uniforms=uniforms):
                 tokens = after.tokens
                 progress(1)
             drawn.append(tokens.cpu().numpy())
@@ -72,3 +132,16 @@ def spared(denoiser: Denoiser, takes: type) -> Denoiser:
         return denoiser
     posterior = cast(PosteriorDenoiser, denoiser)
     return posterior if posterior.time_conditioned else Cached(posterior)
+
+
+def label_number(known: tuple[str, ...], label: str) -> int:
+    """Of a class among those that a model is told.
+
+    Raises:
+        InputError: it is told no such class.
+    """
+    if not known:
+        raise InputError(f"label {label!r}: the model was trained without classes; leave it out (see data.label)")
+    if label not in known:
+        raise InputError(f"label {label!r}: the model knows {', '.join(known)}{nearest(label, known)}")
+    return known.index(label)

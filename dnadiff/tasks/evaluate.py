@@ -24,6 +24,7 @@ from dnadiff.inference.measures import Measure, both_strands, in_steps, likeliho
 from dnadiff.model import DiffusionModel
 from dnadiff.models.kernels import use_kernels
 from dnadiff.run import config_of, find_checkpoint
+from dnadiff.tasks.classes import told
 from dnadiff.tasks.domains import measure as levels_of
 from dnadiff.tasks.figures import as_numbers, describe, learned, said
 from dnadiff.tasks.progress import progress_bar
@@ -59,6 +60,7 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     file = output_file(out, shard)
     folder, how, seed = find_checkpoint(path), settings.evaluate, settings.train.seed
     data = open_data(settings.data, seed=seed)
+    told(settings, data.labels)
     model, windows = checkpoint.load(folder), data.sets()[how.split]
     require_same_vocab(model.vocab, data.vocab, where=folder)
     use_kernels(model, settings.kernels)
@@ -139,6 +141,7 @@ def _draw(
         fill(
             draws, model, measure, lambda rows: windows.rows(chosen[rows], epoch=None),
             seed=seed, shard=shard, tells_padding=False, progress=progress,
+            labels=None if windows.labels is None else windows.labels[chosen],
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy as np
 from dnadiff import checkpoint, config
 from dnadiff.errors import InputError, counted
 from dnadiff.files import unfinished
+from dnadiff.inference.counted import Counted
 from dnadiff.inference.sample import sample, warn_if_untried
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
+from dnadiff.tasks.text_levels import unigram_entropy
 from dnadiff.tasks.written import write
 
 log = logging.getLogger("dnadiff")
@@ -35,21 +38,35 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-def run(settings: SampleSettings, path: Path, out: str) -> None:
-    """Draw and write; `-` writes to standard output."""
+def run(settings: SampleSettings, path: Path, out: str, *, stats: bool = False) -> None:
+    """Draw and write; `-` writes to standard output. With `stats`, say what it took."""
     folder = find_checkpoint(path)
     model = checkpoint.load(folder)
-    of_run = config_of(path)
-    warn_if_untried(settings.length, config.read(TrainConfig, Path(of_run)).data.length if of_run else None)
+    of_run, network = config_of(path), Counted(model.network)
+    seen = min(settings.length, settings.context or settings.length)
+    warn_if_untried(seen, config.read(TrainConfig, Path(of_run)).data.length if of_run else None)
     if out == "-":
-        write(draw(model, settings), model, settings, source=folder, to=sys.stdout)
-        return
-    if Path(out).is_dir():
-        raise InputError(f"{out}: is a folder; name a file to write")
-    with unfinished(Path(out)) as temporary:
-        temporary.touch()  # a place that cannot be written is found out before anything is drawn
-        write(draw(model, settings), model, settings, source=folder, to=temporary)
-    log.info("%s: %s, each of length %d", out, counted(settings.n, "sequence"), settings.length)
+        tokens = draw(model, settings, network)
+        write(tokens, model, settings, source=folder, to=sys.stdout)
+    else:
+        if Path(out).is_dir():
+            raise InputError(f"{out}: is a folder; name a file to write")
+        with unfinished(Path(out)) as temporary:
+            temporary.touch()  # a place that cannot be written is found out before anything is drawn
+            tokens = draw(model, settings, network)
+            write(tokens, model, settings, source=folder, to=temporary)
+        log.info("%s: %s, each of length %d", out, counted(settings.n, "sequence"), settings.length)
+    if stats and len(tokens):
+        log.info(describe(network, tokens))
+
+
+def describe(network: Counted, tokens: np.ndarray) -> str:
+    """What drawing took, and how varied the letters of a sequence are."""
+    return (
+        f"{network.n_calls:,} runs of the network on {network.n_rows:,} rows; "
+        f"letters of a sequence have {unigram_entropy(tokens) / math.log(2):.3f} bits; "
+        f"network in {str(network.dtype).removeprefix('torch.')}, letters drawn in float64"
+    )
 
 
 def dry_run(settings: SampleSettings, path: Path) -> str:
@@ -58,12 +75,17 @@ def dry_run(settings: SampleSettings, path: Path) -> str:
     return f"{find_checkpoint(path)}: {n}, each of length {settings.length}, {settings.sampler!r}"
 
 
-def draw(model: DiffusionModel, settings: SampleSettings) -> np.ndarray:
-    """(n, length) tokens, with a progress bar on a terminal."""
+def draw(model: DiffusionModel, settings: SampleSettings, network: Counted | None = None) -> np.ndarray:
+    """(n, length) tokens, with a progress bar on a terminal.
+
+    Args:
+        network: in place of the model's own.
+    """
     batches = -(-settings.n // settings.batch_size)
-    steps = model.config.objective.sampler(settings.sampler).n_steps(settings.length)
+    steps = settings.around(model.config.objective.sampler(settings.sampler)).n_steps(settings.length)
     with progress_bar("sampling", batches * steps) as advance:
         return sample(
             model, settings.n, settings.length, settings.sampler,
+            label=settings.label, guide=settings.guide, around=settings.around, network=network,
             seed=settings.seed, batch_size=settings.batch_size, progress=advance,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from dnadiff.data.text.tokenizer import KEPT
 from dnadiff.diffusion.estimators import Estimator, Numbers
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
+from dnadiff.inference.sample import Wanted
 from dnadiff.model import ModelConfig
 from dnadiff.models.kernels import Kernels
 from dnadiff.run import find_checkpoint, lasting_name
@@ -60,7 +61,7 @@ class EvaluateSettings(Settings):
         return np.unique(np.linspace(0, n_windows - 1, n).round().astype(np.int64)) if n else np.empty(0, np.int64)
 
 
-class SampleSettings(Settings):
+class SampleSettings(Wanted):
     """What is drawn from a model."""
 
     n: int = Field(64, ge=0)

@@ -22,6 +22,7 @@ from dnadiff.errors import InputError, counted
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models.kernels import use_kernels
 from dnadiff.run import RunFolder, find_checkpoint, origin
+from dnadiff.tasks.classes import told
 from dnadiff.tasks.machine import machine, versions
 from dnadiff.tasks.progress import logged
 from dnadiff.tasks.settings import TrainConfig, require_same_vocab
@@ -46,6 +47,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
     _warn_of_repeats(settings, data)
+    settings = told(settings, data.labels)
     with folder.locked(), logged(out / "log.txt"):
         folder.claim(config.to_yaml(settings))
         model = build(settings, data.vocab)
@@ -76,6 +78,7 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)
     _warn_of_repeats(settings, data)
+    settings = told(settings, data.labels)
     model = build(settings, data.vocab)
     size, n_uniforms = settings.train.batch_size, model.objective.n_uniforms
     steps = StepDataset(data.train, seed=settings.train.seed, batch_size=size, n_uniforms=n_uniforms)

@@ -13,6 +13,7 @@ from Bio.SeqRecord import SeqRecord
 
 from dnadiff import dna
 from dnadiff.data.text.tokenizer import KEPT, kept_tokenizer
+from dnadiff.inference.sample import Wanted
 from dnadiff.model import DiffusionModel
 from dnadiff.tasks.settings import SampleSettings
 
@@ -25,7 +26,7 @@ def file_name(checkpoint: Path) -> str:
 def write(
     tokens: np.ndarray, model: DiffusionModel, settings: SampleSettings, *, source: Path, to: Path | TextIO
 ) -> None:
-    """Write samples (n, length) that say where they come from: model, sampler with its settings, seed.
+    """Write samples (n, length) that say where they come from: model, sampler with its settings, seed, class.
 
     Args:
         source: checkpoint folder of the model.
@@ -48,7 +49,8 @@ def origin(model: DiffusionModel, settings: SampleSettings, *, source: Path) -> 
     """What samples come from."""
     used = model.config.objective.sampler(settings.sampler)
     knobs = used.model_dump(exclude={"kind"}, exclude_none=True)
-    return {"model": source.name, "sampler": used.kind, **knobs, "seed": settings.seed}
+    asked = settings.model_dump(include=set(Wanted.model_fields), exclude_defaults=True)
+    return {"model": source.name, "sampler": used.kind, **knobs, "seed": settings.seed, **asked}
 
 
 def _as_records(tokens: np.ndarray, about: dict[str, Any]) -> list[SeqRecord]:

@@ -90,6 +90,7 @@ class TextSplits:
     fingerprint: str
     left_out: ClassVar[str] = ""
     letter: ClassVar[str] = TextData.letter
+    labels: ClassVar[tuple[str, ...]] = ()
     knobs: ClassVar[str] = "data.valid_documents or data.length"
 
     @property

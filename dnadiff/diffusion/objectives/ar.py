@@ -34,6 +34,8 @@ class AR(ObjectiveSettings):
     likelihood: ClassVar[Likelihood] = Likelihood.EXACT
     scheduled: ClassVar[bool] = False
 
+    plain: ClassVar[type[SequenceSampler]] = Autoregressive
+
     kind: Literal["ar"] = "ar"
 
     def build(self, network: Network, vocab: Vocab) -> TrainingObjective:
@@ -52,10 +54,6 @@ class AR(ObjectiveSettings):
         if backbone.labels:
             return "objective ar is told no class; leave data.label and model.labels out"
         return super().misfit(backbone, schedule)
-
-    def plain_sampler(self, *, steps: int, temperature: float) -> SequenceSampler:
-        """Letter by letter; `steps` is not used."""
-        return Autoregressive(temperature=temperature)
 
     def denoiser(self, network: Network, schedule: NoiseSchedule, vocab: Vocab) -> NextLetter:
         """The network as the distribution of the next letter, read exactly as training reads it."""

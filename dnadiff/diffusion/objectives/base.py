@@ -20,6 +20,8 @@ class ObjectiveSettings(Settings):
 
     n_uniforms: ClassVar[int] = 1
     likelihood: ClassVar[Likelihood] = Likelihood.BOUND
+    plain: ClassVar[type[SequenceSampler]] = Ancestral
+    """What draws from it where no sampler is named."""
     remark: ClassVar[str] = ""
     """What one must know to read the figures of a run while it trains."""
     letters_alike: ClassVar[bool] = True
@@ -52,23 +54,18 @@ class ObjectiveSettings(Settings):
         """
         raise InputError(f"evaluate.T: {type(self).__name__} has no bound in discrete time; leave T out")
 
-    def plain_sampler(self, *, steps: int, temperature: float) -> SequenceSampler:
-        """What draws from it where no sampler is named; one without a grid of times does as many steps as it needs."""
-        return Ancestral(steps=steps, temperature=temperature)
-
     def sampler(self, asked: Sampler) -> SequenceSampler:
         """The sampler that settings mean for this objective.
 
         Raises:
             InputError: it takes another type of denoiser, or of schedule, than this objective gives.
         """
-        plain = self.plain_sampler(steps=1, temperature=1.0)
         if isinstance(asked, Auto):
-            return self.plain_sampler(steps=asked.steps, temperature=asked.temperature)
-        if asked.takes not in plain.takes.__mro__:
+            return asked.of(self.plain)
+        if asked.takes not in self.plain.takes.__mro__:
             raise InputError(
                 f"sampler.kind: {asked.kind} draws from a {asked.takes.__name__}, the objective gives a "
-                f"{plain.takes.__name__}; choose auto"
+                f"{self.plain.takes.__name__}; choose auto"
             )
         if asked.letters_alike and not self.letters_alike:
             raise InputError(f"sampler.kind: {asked.kind} is for schedules that hide all letters alike; choose auto")

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dnadiff.batch import Batch
-from dnadiff.diffusion.contracts import Likelihood, LossTerms, NoiseSchedule
+from dnadiff.diffusion.contracts import Likelihood, LossTerms, NoiseSchedule, SequenceSampler
 from dnadiff.diffusion.estimators import Estimator
 from dnadiff.diffusion.gaussian import LearnedGamma, alpha, gaussians, prior_nats, sigma, variance_surrogate
 from dnadiff.diffusion.noise import Noise
@@ -36,6 +36,8 @@ class Plaid(ObjectiveSettings):
     """Gaussian diffusion on learned embeddings; the defaults are the authors'."""
 
     scheduled: ClassVar[bool] = False
+
+    plain: ClassVar[type[SequenceSampler]] = PlaidSampler
 
     kind: Literal["plaid"] = "plaid"
     embedding_width: int = Field(16, ge=1)
@@ -56,10 +58,6 @@ class Plaid(ObjectiveSettings):
                 f"gamma_start ({self.gamma_start}) must be below gamma_stop ({self.gamma_stop}); noise rises with time"
             )
         return self
-
-    def plain_sampler(self, *, steps: int, temperature: float) -> PlaidSampler:
-        """Gaussian diffusion has one of its own."""
-        return PlaidSampler(steps=steps, temperature=temperature)
 
     def build(self, network: Network, vocab: Vocab) -> PlaidObjective:
         """Freshly initialised, from torch's global generator."""

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.answers import Answers
-from dnadiff.diffusion.contracts import NoiseSchedule
+from dnadiff.diffusion.contracts import NoiseSchedule, SequenceSampler
 from dnadiff.diffusion.heads import costs_at, logits_at
 from dnadiff.diffusion.nats import letter_logits, letter_nats
 from dnadiff.diffusion.objectives.masked import Masked
@@ -32,11 +32,10 @@ from dnadiff.vocab import Vocab
 class SEDD(Masked):
     """Score entropy, absorbing noise, continuous time."""
 
-    kind: Literal["sedd"] = "sedd"
+    plain: ClassVar[type[SequenceSampler]] = Analytic
+    """The sampler of scores; samplers of a posterior serve as well."""
 
-    def plain_sampler(self, *, steps: int, temperature: float) -> Analytic:
-        """The sampler of scores; samplers of a posterior serve as well."""
-        return Analytic(steps=steps, temperature=temperature)
+    kind: Literal["sedd"] = "sedd"
 
     def position_nats(
         self, network: Network, noisy: Batch, hidden: Tensor, times: Tensor, tokens: Tensor, vocab: Vocab

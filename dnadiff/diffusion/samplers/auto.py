@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from dnadiff.diffusion.contracts import SequenceSampler
+from dnadiff.diffusion.samplers.drawing import Grid, Sharpness
 
-from dnadiff.config import Settings
 
-
-class Auto(Settings):
-    """The objective's plain sampler; see `ObjectiveSettings.plain_sampler`."""
+class Auto(Grid, Sharpness):
+    """The objective's plain sampler; see `ObjectiveSettings.plain`. One without a grid of times leaves the grid out."""
 
     kind: Literal["auto"] = "auto"
-    steps: int = Field(128, ge=1)
-    """Steps of the grid of times, for samplers that have one."""
-    temperature: float = Field(1.0, gt=0)
-    """Divides the log-probabilities of the letters; 1 leaves the model's law."""
+
+    def of(self, plain: type[SequenceSampler]) -> SequenceSampler:
+        """A sampler with these settings, as far as it has them."""
+        return plain(**{name: value for name, value in self if name != "kind" and name in plain.model_fields})

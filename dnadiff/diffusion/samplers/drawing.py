@@ -12,13 +12,14 @@ from pydantic import Field
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.config import Settings
 from dnadiff.diffusion.answers import Reduce, answers_of
 from dnadiff.diffusion.contracts import PosteriorDenoiser, SequenceSampler
 from dnadiff.vocab import Vocab
 
 
-class Sharpened(SequenceSampler):
-    """A sampler of letters whose distributions may be made sharper; as they stand, they are the model's law."""
+class Sharpness(Settings):
+    """How much sharper than the model's law letters are drawn; by default not at all."""
 
     temperature: float = Field(1.0, gt=0)
     """Divides the log-probabilities of the letters; 1 leaves the model's law."""
@@ -37,6 +38,10 @@ class Sharpened(SequenceSampler):
         rank = torch.arange(sharp.shape[-1], device=sharp.device)
         kept = (rank < (self.top_k or len(rank))) & (before < (self.top_p or math.inf))
         return sharp.masked_fill(~kept.scatter(-1, order, kept), -math.inf).log_softmax(-1)
+
+
+class Sharpened(Sharpness, SequenceSampler):
+    """A sampler of letters whose distributions may be made sharper."""
 
     def ask(self, denoiser: PosteriorDenoiser, state: Batch, wanted: Tensor, hide: float | Tensor) -> Tensor:
         """Log-probabilities of what is to be drawn: (n, n_letters) float64, normalised; arguments as for `decide`."""
@@ -85,21 +90,25 @@ def cosine_times(steps: int) -> Tensor:
 GRIDS: dict[str, Callable[[int], Tensor]] = {"uniform": uniform_times, "cosine": cosine_times}
 
 
-class OnGrid(Sharpened):
-    """A sampler that goes through a grid of times."""
+class Grid(Settings):
+    """A grid of times."""
 
     steps: int = Field(128, ge=1)
     """Grid steps from t = 1 to t = 0."""
     grid: Literal["uniform", "cosine"] = "uniform"
     """Even steps, or small ones first and large ones at the end."""
 
-    def n_steps(self, length: int) -> int:
-        """Whatever the length."""
-        return self.steps
-
     def times(self) -> Tensor:
         """(steps + 1,) float64, from 1 to 0."""
         return GRIDS[self.grid](self.steps)
+
+
+class OnGrid(Grid, Sharpened):
+    """A sampler that goes through a grid of times."""
+
+    def n_steps(self, length: int) -> int:
+        """Whatever the length."""
+        return self.steps
 
 
 def draw_letters(log_weights: Tensor, uniforms: Tensor, vocab: Vocab) -> Tensor:
