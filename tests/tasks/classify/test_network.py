@@ -1,14 +1,52 @@
-"""How a network is trained as a classifier: steps, and the course of its rate."""
+"""How a network becomes a classifier: where it starts, and the course of its rate."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from dnadiff import checkpoint
 from dnadiff.data.labelled.examples import Examples, Layout
 from dnadiff.data.labelled.folds import Fold
 from dnadiff.data.leakage.sequences import InMemory
+from dnadiff.diffusion.objectives import Plaid
+from dnadiff.errors import InputError
+from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.models import Mamba
 from dnadiff.tasks.classify import network
+from dnadiff.tasks.classify.run import default_out
 from dnadiff.tasks.classify.settings import resolve
 from dnadiff.training.classify import Best
+from dnadiff.vocab import DNA
+
+SMALL = Mamba(width=8, n_layers=1, n_states=2)
+
+
+def saved(folder, *, vocab=DNA, **more) -> DiffusionModel:
+    model = DiffusionModel(ModelConfig(model=SMALL, **more), vocab)
+    checkpoint.save(folder, model)
+    return model
+
+
+def test_a_model_brings_its_architecture_its_weights_and_its_name(tmp_path):
+    trained = saved(tmp_path / "hg38")
+    settings = resolve("classify/strict", [], {"init": str(tmp_path / "hg38")})
+    assert (settings.model, settings.backbone) == (SMALL, "mamba")
+    assert default_out(settings).name == "classify-strict-finetune-hg38"
+    state = network.build(settings, ("a", "b"), None, seed=0).network.state_dict()
+    assert state.keys() == trained.network.state_dict().keys()
+    assert all(torch.equal(state[name], tensor) for name, tensor in trained.network.state_dict().items())
+
+
+def test_a_model_that_reads_no_letters_or_others_is_refused(tmp_path):
+    saved(tmp_path / "plaid", objective=Plaid(embedding_width=4))
+    with pytest.raises(InputError, match="plaid: its network reads noisy embeddings, not letters; start from another"):
+        resolve("classify/strict", [], {"init": str(tmp_path / "plaid")})
+    saved(tmp_path / "rna", vocab=replace(DNA, tokens=tuple("U" if name == "T" else name for name in DNA.tokens)))
+    settings = resolve("classify/strict", [], {"init": str(tmp_path / "rna")})
+    with pytest.raises(InputError, match="rna: has another vocabulary than DNA's; start from a model of DNA"):
+        network.build(settings, ("a", "b"), None, seed=0)
 
 
 @pytest.mark.parametrize(
