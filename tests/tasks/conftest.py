@@ -16,7 +16,8 @@ SMALL = [
 ]  # fmt: skip
 
 SMALL_TEXT = [
-    "model.width=16", "model.n_blocks=1", "model.n_heads=2", "data.length=16", "data.vocab_size=300",
+    "model.kind=dit", "model.width=16", "model.n_blocks=1", "model.n_heads=2", "model.conditioning=none",
+    "data.length=16", "data.vocab_size=300",
     "data.valid_documents=40", "train.max_steps=4", "train.batch_size=4", "train.log_every=1", "train.validate_every=2",
     "train.checkpoint_every=2", "train.valid_windows=4", "evaluate.max_windows=12", "evaluate.sweeps=2", "sample.n=3",
     "sample.length=12", "sample.sampler.steps=4",

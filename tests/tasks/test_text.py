@@ -210,4 +210,4 @@ def test_without_the_extra_a_text_verb_says_which_to_install(monkeypatch, settin
 def test_the_demo_needs_no_file_and_is_planned_from_the_command_line():
     found = CliRunner().invoke(app, ["train", "text/demo", "--dry-run"])
     assert found.exit_code == 0, found.output
-    assert json.loads(found.stdout[found.stdout.index("{") :])["tokens_per_step"] == 32 * 64
+    assert json.loads(found.stdout[found.stdout.index("{") :])["tokens_per_step"] == 16 * 64
