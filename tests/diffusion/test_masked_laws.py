@@ -239,3 +239,20 @@ def test_a_network_that_is_not_told_the_time_hears_nothing(objective):
 def test_settings_that_make_no_sense_say_how_to_mend_them(make, settings, message):
     with pytest.raises(ValidationError, match=message):
         make(**settings)
+
+
+@pytest.mark.parametrize(("objective", "schedule"), [
+    (MDLM(first_time=0.0), LogLinear()), (MD4(T=1000), Polynomial(power=60.0, eps=0.0)),
+    (D3PM(), Polynomial(power=60.0, eps=0.0)),
+], ids=repr)  # fmt: skip
+def test_a_row_so_early_that_nothing_can_be_hidden_costs_nothing_though_its_weight_is_endless(objective, schedule):
+    """Beside one where everything is; D3PM still copies its letters."""
+    torch.manual_seed(0)
+    network, tokens = Small(THREE), torch.tensor([[0, 2, 3], [2, 2, 0]])
+    noise = Noise(torch.tensor([0.0, 1.0]), torch.full((2, 1, LENGTH), 0.999))
+    nats = objective.loss(network, Batch(tokens), noise, schedule, THREE).nats
+    assert nats.isfinite().all()
+    assert (nats[1] > 0).all()
+    assert (nats[0] > 0).all() if isinstance(objective, D3PM) else (nats[0] == 0).all()
+    nats.sum().backward()
+    assert all(parameter.grad.isfinite().all() and parameter.grad.any() for parameter in network.parameters())
