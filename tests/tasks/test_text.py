@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import dnadiff
 from dnadiff import checkpoint
 from dnadiff.cli import app
+from dnadiff.config import to_yaml
 from dnadiff.data.domains import open_data
 from dnadiff.data.text.open import TextData
 from dnadiff.data.text.tokenizer import KEPT, kept_tokenizer
@@ -109,6 +110,17 @@ def test_the_same_command_goes_on_and_changes_no_weight(run, settings):
     before = weights.read_bytes()
     train.run(settings, run)
     assert weights.read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_that_was_killed_ends_with_the_same_weights(run, settings, tmp_path, workers):
+    killed = RunFolder(shutil.copytree(run, tmp_path / "killed"))
+    shutil.rmtree(killed.checkpoint(4))
+    other = settings.model_copy(update={"train": settings.train.model_copy(update={"workers": workers})})
+    killed.config.write_text(to_yaml(other))
+    train.run(other, killed.path)
+    weights = [folder.checkpoint(4) / "weights.safetensors" for folder in (RunFolder(run), killed)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_a_run_is_started_from_with_its_tokenizer(run, corpus, text_words):
