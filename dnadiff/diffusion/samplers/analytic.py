@@ -13,6 +13,7 @@ position is revealed, as it is in the last step.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -44,31 +45,20 @@ class Analytic(OnGrid):
             hidden = state.tokens == vocab.mask
             late, which = uniforms(2, hidden.shape[1]).unbind(1)  # each (batch, length)
             if hidden.any():
-                revealed, drawn = self._decide(denoiser, state, hidden, t, s, late[hidden], which[hidden], vocab)
+                times = torch.full((len(hidden),), float(t), device=hidden.device)
+                decision = partial(self._decision, t, s, vocab)
+                with torch.no_grad():
+                    revealed, drawn = denoiser.log_q(state, hidden, times).map(decision, late[hidden], which[hidden])
                 state = put(state, hidden.masked_scatter(hidden, revealed), drawn[revealed])
             yield state
 
-    @torch.no_grad()
-    def _decide(
-        self,
-        denoiser: ScoreDenoiser,
-        state: Batch,
-        hidden: Tensor,
-        t: Tensor,
-        s: Tensor,
-        late: Tensor,
-        which: Tensor,
-        vocab: Vocab,
+    def _decision(
+        self, t: Tensor, s: Tensor, vocab: Vocab, log_q: Tensor, late: Tensor, which: Tensor
     ) -> tuple[Tensor, ...]:
-        """Whether each hidden position is revealed, and its letter if so."""
-
-        def decision(log_q: Tensor, late: Tensor, which: Tensor) -> tuple[Tensor, ...]:
-            log_scores = log_q.double() + log_odds(t)
-            revealed = (late < letter_chances(log_scores, t, s).sum(-1)) | (float(s) == 0.0)
-            return revealed, draw_letters(self.sharpen(log_scores), which, vocab)
-
-        times = torch.full((len(hidden),), float(t), device=hidden.device)
-        return denoiser.log_q(state, hidden, times).map(decision, late, which)
+        """Whether each hidden position is revealed, and its letter if so: (n,) both."""
+        log_scores = log_q.double() + log_odds(t)
+        revealed = (late < letter_chances(log_scores, t, s).sum(-1)) | (float(s) == 0.0)
+        return revealed, draw_letters(self.sharpen(log_scores), which, vocab)
 
 
 def log_odds(t: Tensor) -> Tensor:
