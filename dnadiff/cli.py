@@ -327,6 +327,36 @@ def score(
 
 
 @app.command(rich_help_panel="Using a model")
+def embed(
+    run: Run,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Settings (pooling=none).", metavar="[KEY=VALUE]...")
+    ] = None,
+    fasta: Annotated[str | None, typer.Option("--fasta", help="Sequences, as FASTA or a table.")] = None,
+    bed: Annotated[str | None, typer.Option("--bed", help="BED whose rows are regions of --fasta.")] = None,
+    out: Annotated[str, typer.Option("--out", "-o", help=".npz, .parquet or .tsv to write.")] = "features.npz",
+    dry_run: DryRun = False,
+    print_config: PrintConfig = False,
+) -> None:
+    """Write what the network knows of sequences: a row of features for each, or for each base.
+
+    Example: dnadiff embed runs/hg38 --fasta promoters.fa --out promoters.npz
+    """
+    from dnadiff.config import resolve
+    from dnadiff.tasks import embed as task
+
+    settings = resolve(task.EmbedSettings, None, words or [])
+    if not print_config and fasta is None:
+        raise InputError("embed: name the sequences with --fasta")
+    _do(
+        settings,
+        print_config,
+        dry_run and (lambda: task.dry_run(settings, run, str(fasta), bed, out)),
+        lambda: task.run(settings, run, str(fasta), bed, out),
+    )
+
+
+@app.command(rich_help_panel="Using a model")
 def zeroshot(
     run: Run,
     words: Annotated[

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import ContinuousDenoiser
 from dnadiff.diffusion.strands import opposite_strand
 from dnadiff.errors import InputError
+from dnadiff.inference.device import best_device, borrowed
 from dnadiff.model import DiffusionModel
+from dnadiff.models.classifier import masked_mean
 from dnadiff.network import StrandSymmetric
+from dnadiff.vocab import Vocab
 
 Strands = Literal["both", "given"]
+Pooling = Literal["mean", "none"]
+Tokens = NDArray[np.uint8]
+
+
+def embed(
+    model: DiffusionModel,
+    rows: Iterable[Tokens],
+    *,
+    pooling: Pooling = "mean",
+    strands: Strands = "both",
+    batch_size: int = 32,
+) -> Iterator[NDArray[np.float32]]:
+    """Features of one row after the other, as they are asked for.
+
+    Args:
+        rows: tokens, (length,) each.
+        pooling: mean: over the bases of each row, (width,); none: (length, width).
+        batch_size: rows through the network at a time; does not change the figures beyond rounding.
+
+    Raises:
+        InputError: the network reads no letters.
+    """
+    source = iter(rows)
+    with borrowed(model, device := best_device()):
+        while some := list(islice(source, batch_size)):
+            batch = padded(some, model.vocab).to(device)
+            found = features(model, batch, strands=strands)
+            if pooling == "mean":
+                yield from masked_mean(found, batch.valid).float().cpu().numpy()
+            else:
+                each = found.float().cpu().numpy()
+                yield from (values[: len(row)] for row, values in zip(some, each, strict=True))
 
 
 @torch.no_grad()
@@ -42,6 +81,15 @@ def features(model: DiffusionModel, batch: Batch, *, strands: Strands = "both") 
         given = opposite = found
     wide = torch.promote_types(found.dtype, torch.float32)
     return (given.to(wide) + opposite.to(wide)) / 2
+
+
+def padded(rows: Sequence[Tokens], vocab: Vocab) -> Batch:
+    """Rows of any lengths, (length,) each, filled up on the right."""
+    tokens = torch.full((len(rows), max(map(len, rows))), vocab.pad)
+    for row, into in zip(rows, tokens, strict=True):
+        into[: len(row)] = torch.from_numpy(row.astype(np.int64))
+    valid = tokens != vocab.pad
+    return Batch(tokens, valid=None if valid.all() else valid)
 
 
 def _features(model: DiffusionModel, batch: Batch) -> Tensor:

@@ -21,14 +21,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dnadiff.batch import Batch
 from dnadiff.data.fasta import Genome
 from dnadiff.data.vcf import Variant
 from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.diffusion.noise import spread_times
 from dnadiff.dna import reverse_complement
 from dnadiff.inference.device import best_device, borrowed
-from dnadiff.inference.features import Strands, features
+from dnadiff.inference.features import Strands, Tokens, features, padded
 from dnadiff.inference.likelihood import in_any_order
 from dnadiff.inference.measures import posterior
 from dnadiff.model import DiffusionModel
@@ -37,7 +36,6 @@ from dnadiff.rng import Stream, numpy_generator
 from dnadiff.vocab import DNA
 
 Score = Literal["llr", "bound", "distance"]
-Tokens = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _LETTERS = np.array(DNA.letters, np.uint8)
@@ -174,7 +172,7 @@ def distance(
     means: list[Floats] = []
     with borrowed(model, device := best_device()):
         for at in range(0, len(rows), batch_size):
-            batch = _padded(rows[at : at + batch_size], model).to(device)
+            batch = padded(rows[at : at + batch_size], model.vocab).to(device)
             found = features(model, batch, strands=strands).double()
             means += [row[part].mean(0).cpu().numpy() for row, part in zip(found, near[at:], strict=False)]
     return np.array([np.linalg.norm(alt - ref) for ref, alt in zip(means[::2], means[1::2], strict=True)])
@@ -240,7 +238,7 @@ def _answer(
     order = sorted(rows, key=lambda row: len(row[0]))  # rows of one length need no padding
     with borrowed(model, device := best_device()):
         for some in (order[at : at + batch_size] for at in range(0, len(order), batch_size)):
-            batch = _padded([np.frombuffer(tokens, np.uint8) for tokens, _ in some], model).to(device)
+            batch = padded([np.frombuffer(tokens, np.uint8) for tokens, _ in some], model.vocab).to(device)
             wanted = batch.tokens == model.vocab.mask
             t = torch.tensor([share for _, share in some], device=device) if denoiser.time_conditioned else None
             table = denoiser(batch, wanted, t).double().cpu().numpy()  # (n hidden, n_letters)
@@ -257,11 +255,3 @@ def _masked(hidden: Hidden, model: DiffusionModel) -> bytes:
     tokens = hidden.tokens.copy()
     tokens[hidden.positions] = model.vocab.mask
     return tokens.tobytes()
-
-
-def _padded(rows: Sequence[Tokens], model: DiffusionModel) -> Batch:
-    tokens = torch.full((len(rows), max(map(len, rows))), model.vocab.pad)
-    for row, into in zip(rows, tokens, strict=True):
-        into[: len(row)] = torch.from_numpy(row.astype(np.int64))
-    valid = tokens != model.vocab.pad
-    return Batch(tokens, valid=None if valid.all() else valid)

@@ -141,8 +141,8 @@ def test_a_ratio_is_that_of_two_letters_at_one_masked_position(symmetric):
 
 def test_one_pass_serves_all_alternatives_of_a_site(symmetric, monkeypatch):
     rows = []
-    padded = variants._padded
-    monkeypatch.setattr(variants, "_padded", lambda some, model: rows.extend(some) or padded(some, model))
+    padded = variants.padded
+    monkeypatch.setattr(variants, "padded", lambda some, vocab: rows.extend(some) or padded(some, vocab))
     together = llr(symmetric, [pair_of("A", alt) for alt in "CGT"])
     assert len(rows) == 1
     assert together == pytest.approx([llr(symmetric, [pair_of("A", alt)])[0] for alt in "CGT"], abs=1e-12)
