@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import sha256
+from dnadiff.hub.library import endpoint, explained, library
 
 PREFIX = "hf:"
 BESIDE = [
@@ -55,7 +55,7 @@ def download(path: Path) -> Path:
         InputError: there is no such model, revision, or file; huggingface_hub is not installed.
         ResourceError: the hub cannot be reached, or a file is not what it says.
     """
-    return _download(parse(str(path)), os.environ.get("HF_ENDPOINT"))
+    return _download(parse(str(path)), endpoint())
 
 
 def pinned(path: Path) -> str:
@@ -64,9 +64,9 @@ def pinned(path: Path) -> str:
 
 
 @functools.cache  # one process sees one revision
-def _download(reference: Reference, endpoint: str | None) -> Path:
+def _download(reference: Reference, hub: str | None) -> Path:
     for weights in WEIGHTS:
-        folder = _snapshot(reference, endpoint, [*BESIDE, *weights])
+        folder = _snapshot(reference, hub, [*BESIDE, *weights])
         if any((folder / name).is_file() for name in weights):
             break
     else:
@@ -77,39 +77,13 @@ def _download(reference: Reference, endpoint: str | None) -> Path:
     return folder
 
 
-def _snapshot(reference: Reference, endpoint: str | None, names: list[str]) -> Path:
-    hub, where = library(), f"{PREFIX}{reference.repository}@{reference.revision}"
-    try:
-        folder = hub.snapshot_download(
-            reference.repository, revision=reference.revision, allow_patterns=names, endpoint=endpoint
+def _snapshot(reference: Reference, hub: str | None, names: list[str]) -> Path:
+    where = f"{PREFIX}{reference.repository}@{reference.revision}"
+    with explained(where, failed="cannot be fetched ({}); try again, the download goes on where it stopped"):
+        folder: str = library().snapshot_download(
+            reference.repository, revision=reference.revision, allow_patterns=names, endpoint=hub
         )
-    except hub.errors.GatedRepoError:
-        raise InputError(f"{where}: asks for consent; give it on its page, then log in with `hf auth login`") from None
-    except hub.errors.RepositoryNotFoundError:
-        raise InputError(
-            f"{where}: the hub has no such model, or it is private; check the name, or log in with `hf auth login`"
-        ) from None
-    except hub.errors.RevisionNotFoundError:
-        raise InputError(f"{where}: the model has no such revision; name a branch, tag or commit of it") from None
-    except Exception as error:  # of the network, of the hub, or of the disk
-        raise ResourceError(
-            f"{where}: cannot be fetched ({_first_line(error)}); try again, the download goes on where it stopped"
-        ) from None
     return Path(folder)
-
-
-def library() -> Any:
-    """huggingface_hub.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import huggingface_hub  # only here: an extra
-        import huggingface_hub.errors
-    except ImportError:
-        raise InputError("models of the hub need an extra: pip install 'dnadiff[hub]'") from None
-    return huggingface_hub
 
 
 def _compare(file: Path) -> None:
@@ -126,8 +100,3 @@ def _compare(file: Path) -> None:
         blob.unlink()
         file.unlink(missing_ok=True)  # the link to it
         raise ResourceError(f"{file}: was not what the hub says it is (its hash differs), and was removed; try again")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

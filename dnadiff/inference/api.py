@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,9 @@ from dnadiff.config import Settings
 from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
 from dnadiff.diffusion.samplers import Ancestral, Auto, Sampler
 from dnadiff.errors import InputError, nearest
+from dnadiff.hub.download import PREFIX, parse
+from dnadiff.hub.saving import Layout, is_unchanged, upload, write_folder
+from dnadiff.inference.card import FACTS, card, facts_of
 from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.estimate import Estimate, Meaning
 from dnadiff.inference.evaluate import evaluate
@@ -28,7 +32,7 @@ from dnadiff.inference.sample import Around, Wanted, sample, warn_if_untried
 from dnadiff.inference.steer import METHODS, Design, Judge, both, judged, reward_of
 from dnadiff.inference.strings import as_rows, as_string, padded
 from dnadiff.model import DiffusionModel
-from dnadiff.run import config_of, find_checkpoint
+from dnadiff.run import config_of, find_checkpoint, lasting_name
 
 
 class _Data(Settings, extra="ignore"):
@@ -49,6 +53,7 @@ class RunSettings(Settings, extra="ignore"):
 
 
 NO_RUN = RunSettings()
+SETTINGS = "run_settings"  # in the manifest of a saved model
 INFILL = Auto()
 
 
@@ -59,14 +64,20 @@ class Model:
         network: the `DiffusionModel` underneath, an `nn.Module`; methods borrow it and give it back as it was.
         settings: of the run that it comes from.
         tokenizer: of text; None for DNA.
+        source: path or hub name that it was read from; None for a network made here.
     """
 
     def __init__(
-        self, network: DiffusionModel, settings: RunSettings = NO_RUN, tokenizer: TextTokenizer | None = None
+        self,
+        network: DiffusionModel,
+        settings: RunSettings = NO_RUN,
+        tokenizer: TextTokenizer | None = None,
+        source: Path | None = None,
     ) -> None:
         self.network = network
         self.settings = settings
         self.tokenizer = tokenizer
+        self.source = source
 
     def sample(
         self,
@@ -269,18 +280,74 @@ class Model:
             for number, row in enumerate(as_rows(sequences, self.tokenizer))
         ]  # fmt: skip
 
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        layout: Layout = "dnadiff",
+        license: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Write the model, and a card that says what it was trained on and how it was measured, into a new folder.
+
+        Args:
+            layout: `dnadiff`, which `load` and every verb read; or `caduceus`, that of the original Caduceus weights.
+            license: of the weights, for the card.
+            name: by which the card says it is loaded; None: the folder.
+
+        Raises:
+            InputError: the folder holds something, or the network has no such layout.
+            ResourceError: the folder cannot be written.
+        """
+        path = Path(folder).expanduser()
+        facts = {} if self.source is None else facts_of(self.source)
+        unchanged = self.source is not None and is_unchanged(self.network, find_checkpoint(self.source))
+        if not unchanged:
+            facts.pop("results", None)
+        text = card(self.network, facts, name=name or path.name, license=license, unchanged=unchanged or not facts)
+        about = {FACTS: facts, SETTINGS: self.settings.model_dump(mode="json")}
+        write_folder(path, self.network, text, layout=layout, about=about, tokenizer=self.tokenizer)
+
+    def push_to_hub(self, repository: str, *, license: str, private: bool = False) -> str:
+        """Put the model and its card on the Hugging Face hub; log in with `hf auth login` first.
+
+        Args:
+            repository: owner/name; made if it is not there.
+            license: of the weights, by the hub's names, such as apache-2.0.
+
+        Returns:
+            `hf:owner/name@commit`, which `load` and `--init` take.
+
+        Raises:
+            InputError: huggingface_hub is not installed, or there is no right to write there.
+            ResourceError: the hub cannot be reached.
+        """
+        reference = parse(f"{PREFIX}{repository}")
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            self.save_pretrained(folder, license=license, name=f"{PREFIX}{reference.repository}")
+            return upload(folder, reference.repository, private=private)
+
     def __repr__(self) -> str:
         kind = type(self.network.config.model).__name__
         return f"dnadiff.Model({kind}, {self.network.n_parameters():,} parameters)"
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Open a run folder (its best checkpoint) or a checkpoint folder, on the CPU.
+    """Open a model, on the CPU.
+
+    Args:
+        path: a run folder, for its best checkpoint; a checkpoint or saved folder; published weights, as a folder or
+            MDLM's .ckpt; or `hf:owner/name[@revision]` on the hub.
 
     Raises:
-        InputError: there is no intact checkpoint.
+        InputError: there is no intact model, or it is of an architecture that is not read.
+        ResourceError: the hub cannot be reached.
     """
-    folder = Path(path).expanduser()
-    found, of_run = find_checkpoint(folder), config_of(folder)
-    settings = NO_RUN if of_run is None else config.read(RunSettings, Path(of_run))
-    return Model(checkpoint.load(found), settings, kept_tokenizer(found))
+    source = Path(lasting_name(Path(path).expanduser()))
+    found, of_run = find_checkpoint(source), config_of(source)
+    if of_run is not None:
+        settings = config.read(RunSettings, Path(of_run))
+    else:
+        settings = config.decode(RunSettings, checkpoint.verify(found).get(SETTINGS, {}), where=str(found))
+    return Model(checkpoint.load(found), settings, kept_tokenizer(found), source)
