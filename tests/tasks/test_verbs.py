@@ -51,7 +51,7 @@ def test_sample_writes_fasta_to_a_file_and_to_standard_output(run, tmp_path, cap
 def test_steps_are_the_sampler_s_if_it_has_steps(run):
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "run", lambda settings, *_: asked.append(settings.sampler.steps))
+        patch.setattr(sample, "run", lambda settings, *_, **__: asked.append(settings.sampler.steps))
         cli.sample(run, steps=7)
         cli.sample(run, ["sampler.kind=remdm"], steps=8)
     assert asked == [7, 8]
