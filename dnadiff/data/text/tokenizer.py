@@ -150,8 +150,13 @@ def _from_files(path: Path) -> Any:
 
 
 def _from_hub(name: str) -> Any:
+    """What was fetched before is taken as it is, so that it opens offline without waiting for the hub."""
+    library = _library()
     try:
-        return _library().Tokenizer.from_pretrained(name)
+        from huggingface_hub import try_to_load_from_cache  # tokenizers brings it
+
+        kept = try_to_load_from_cache(name, "tokenizer.json")
+        return library.Tokenizer.from_file(kept) if isinstance(kept, str) else library.Tokenizer.from_pretrained(name)
     except InputError:
         raise
     except Exception as error:  # of the network, of the hub, or of the library

@@ -85,6 +85,16 @@ def test_what_is_no_tokenizer_is_refused(tmp_path):
         open_tokenizer("a b/c")
 
 
+def test_what_the_hub_gave_before_is_opened_without_it(tmp_path, trained, monkeypatch):
+    (tmp_path / "tokenizer.json").write_text(trained.definition)
+    asked = []
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache", lambda *of: asked.append(of) or str(tmp_path / "tokenizer.json")
+    )
+    assert open_tokenizer("somebody/tokens").digest == trained.digest
+    assert asked == [("somebody/tokens", "tokenizer.json")]
+
+
 def test_without_the_extra_its_name_is_said(monkeypatch, trained):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(InputError, match=r"text needs an extra: pip install 'dnadiff\[text\]'"):
