@@ -31,6 +31,7 @@ from dnadiff.vocab import DNA
 
 PAD_TO = 64
 """Rows are padded to multiples of this, so that similar lengths share a batch and no row depends on its neighbours."""
+MOST_TOGETHER = 1 << 24  # states of the lattices of a batch, which take some 40 bytes each
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def infill(
     rows = [_Row(at + len(sequences) * trial, gapped) for at, gapped in enumerate(sequences) for trial in range(n * m)]
     drawn: dict[int, _Drawn] = {}
     with borrowed(model, best_device()):
-        for batch in _batches(rows, batch_size):
-            found = _fill(model, batch, sampler, seed, weigh=m > 1)
+        for batch, lattices in _batches(rows, batch_size):
+            found = _fill(model, batch, lattices, sampler, seed, weigh=m > 1)
             drawn |= zip((row.number for row in batch), found, strict=True)
             progress(len(batch))
     filled = []
@@ -144,23 +145,36 @@ def _choose(trials: Sequence[_Drawn], seed: int, *where: int) -> NDArray[np.uint
     return trials[chosen].tokens
 
 
-def _batches(rows: Sequence[_Row], batch_size: int) -> Iterator[list[_Row]]:
-    """Rows of one padded length each."""
+def _batches(rows: Sequence[_Row], batch_size: int) -> Iterator[tuple[list[_Row], list[Lattice]]]:
+    """Rows of one padded length each, and their lattices if they have any; fewer rows where the lattices are large."""
     for _, group in groupby(sorted(rows, key=lambda row: row.padded_length), key=lambda row: row.padded_length):
         alike = list(group)
         for start in range(0, len(alike), batch_size):
-            yield alike[start : start + batch_size]
+            batch = alike[start : start + batch_size]
+            lattices = _lattices(batch)
+            most = min([MOST_TOGETHER // max(lattice.n_states, 1) for lattice in lattices], default=batch_size)
+            for at in range(0, len(batch), max(most, 1)):
+                part = slice(at, at + max(most, 1))
+                yield batch[part], lattices[part]
 
 
 @torch.no_grad()
-def _fill(model: DiffusionModel, rows: Sequence[_Row], sampler: Sampler, seed: int, *, weigh: bool) -> list[_Drawn]:
+def _fill(
+    model: DiffusionModel,
+    rows: Sequence[_Row],
+    lattices: Sequence[Lattice],
+    sampler: Sampler,
+    seed: int,
+    *,
+    weigh: bool,
+) -> list[_Drawn]:
     chosen, device, vocab = model.config.objective.sampler(sampler), best_device(), model.vocab
     tokens = torch.full((len(rows), rows[0].padded_length), vocab.pad)
     for into, row in zip(tokens, rows, strict=True):
         into[: len(row.gapped.tokens)] = torch.from_numpy(row.gapped.tokens)
     state = Batch(tokens, valid=tokens != vocab.pad).to(device)
     denoiser = spared(model.denoiser(), chosen.takes)
-    if lattices := _lattices(rows):
+    if lattices:
         check_sampler(chosen, weigh=weigh)
         assert isinstance(chosen, Sharpened)
         streams = [numpy_generator(seed, Stream.CONSTRAINED, row.number) for row in rows]

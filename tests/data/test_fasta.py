@@ -185,3 +185,15 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     one = open_fasta(tmp_path, ">a\nACGT\n", name="one.fa")
     assert open_fasta(tmp_path, ">a\nACGT\n", name="two.fa").fingerprint() == one.fingerprint()
     assert open_fasta(tmp_path, ">a\nACGA\n", name="two.fa").fingerprint() != one.fingerprint()
+
+
+def test_text_is_what_stands_in_the_file(tmp_path):
+    bases = "acgtuNnRyACGTUswkmbdhv" * 7
+    lines = "\r\n".join(bases[i : i + 10] for i in range(0, len(bases), 10))
+    genome = open_fasta(tmp_path, f">a\r\n{lines}\r\n")
+    for start, end in [(0, len(bases)), (9, 11), (10, 20), (len(bases) - 1, len(bases))]:
+        assert genome.text("a", start, end) == bases[start:end]
+    with pytest.raises(InputError, match="never reaches past its contig"):
+        genome.text("a", 5, len(bases) + 1)
+    with pytest.raises(InputError, match="no contig 'b'"):
+        genome.text("b", 0, 1)

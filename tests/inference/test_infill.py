@@ -11,6 +11,7 @@ from dnadiff import dna
 from dnadiff.diffusion.objectives import AR, MDLM, SEDD, GenMD4
 from dnadiff.diffusion.samplers import Ancestral, Auto, FirstHitting, Ordered, PathPlanning, ReMDM
 from dnadiff.errors import InputError
+from dnadiff.inference import infill as module
 from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.infill import PAD_TO, Gapped, infill
 from dnadiff.model import DiffusionModel, ModelConfig
@@ -71,6 +72,15 @@ def test_rules_hold_of_every_filling():
             both = text + "N" + str(Seq(text).reverse_complement())
             assert not any(word in both for word in ("GAATTC", "TGC", "ACAT", "ACGT", "AAA", "CCC"))
             assert 0.3 <= sum(map(text.count, "GC")) / len(row.tokens) <= 0.6
+
+
+def test_large_lattices_are_drawn_from_in_smaller_batches_with_the_same_result(monkeypatch):
+    model, rows = small(MDLM()), [gapped(length, seed, RULES) for seed, length in enumerate((14, 30))]
+    found, sizes = infill(model, rows, Auto(steps=2), n=3), []
+    monkeypatch.setattr(module, "MOST_TOGETHER", 2 * rows[1].lattice().n_states)
+    again = infill(model, rows, Auto(steps=2), n=3, progress=sizes.append)
+    assert sizes == [2, 2, 2]
+    assert all(np.array_equal(*pair) for pair in zip(found, again, strict=True))
 
 
 @pytest.mark.parametrize("sampler", [Auto(steps=3), FirstHitting()], ids=repr)
