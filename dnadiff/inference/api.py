@@ -208,6 +208,7 @@ class Model:
         texts = [sequences] if isinstance(sequences, str) else sequences
         sites = [Site.of_gaps(f"sequence {number}", text) for number, text in enumerate(texts)]
         asked = config.decode(Constraints, constraints, where="constraints")
+        asked.check(sites)
         return fill_sites(
             self.network, sites, asked, sampler, n=n, candidates=candidates, seed=seed, batch_size=batch_size
         )

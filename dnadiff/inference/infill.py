@@ -119,10 +119,8 @@ def fill_sites(
 ) -> list[list[str]]:
     """For each site the texts of `n` fillings of its region, with a progress bar where somebody looks; see `infill`.
 
-    Raises:
-        InputError: as `infill`; constraints that cannot be kept, before anything is drawn.
+    Call `constraints.check` before, so that what cannot be kept is found before anything is drawn.
     """
-    constraints.check(sites)
     is_open = constraints.asks_nothing and all(site.is_open for site in sites)
     gapped = [_gapped(site, None if is_open else constraints) for site in sites]
     with progress_bar("filling", len(sites) * n * (1 if is_open else candidates)) as advance:

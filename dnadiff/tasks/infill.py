@@ -88,7 +88,8 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
         out: FASTA of whole records, or of regions on their strands; `-` for standard output.
         vcf: where to write what was changed, or None.
     """
-    genome, found, folder = Genome.open(fasta), list(pieces(settings, fasta, bed)), find_checkpoint(path)
+    genome, folder = Genome.open(fasta), find_checkpoint(path)
+    found = list(pieces(settings, genome, bed))
     sites = [piece.site for piece in found]
     settings.check(sites)
     if vcf is not None:
@@ -108,7 +109,7 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
 
 def dry_run(settings: InfillSettings, path: Path, fasta: str, bed: str | None) -> str:
     """What `run` would fill, with every constraint checked."""
-    found = list(pieces(settings, fasta, bed))
+    found = list(pieces(settings, Genome.open(fasta), bed))
     settings.check([piece.site for piece in found])
     n_free = sum(int(piece.site.free.sum()) for piece in found)
     return (
@@ -133,13 +134,12 @@ def source(named: Sequence[str], ref: str | None, bed: str | None) -> str:
     return files[0]
 
 
-def pieces(settings: InfillSettings, fasta: str, bed: str | None) -> Iterator[Piece]:
+def pieces(settings: InfillSettings, genome: Genome, bed: str | None) -> Iterator[Piece]:
     """What is to be filled: records that have gaps, or the rows of a BED file.
 
     Raises:
         InputError: there is nothing to fill, or a record with gaps is too long to be seen whole.
     """
-    genome = Genome.open(fasta)
     if bed is not None:
         flank = max(settings.flank, settings.reach)
         rows = read_bed(bed, genome.contigs)
@@ -149,12 +149,12 @@ def pieces(settings: InfillSettings, fasta: str, bed: str | None) -> Iterator[Pi
     gapped = [name for name, length in genome.contigs.items() if length and _n_unknown(genome, name, length)]
     if not gapped:
         raise InputError(
-            f"{fasta}: nothing to fill; write N or another IUPAC code where a base is wanted, or name regions by --bed"
+            f"{genome.path}: nothing to fill; write N or another IUPAC code where a base is wanted, or give --bed"
         )
     for name in gapped:
         if (length := genome.contigs[name]) > LONGEST:
             raise InputError(
-                f"{fasta}: {name!r} has {length:,} bases, too many to be seen at once; name the regions by --bed"
+                f"{genome.path}: {name!r} has {length:,} bases, too many to be seen at once; name the regions by --bed"
             )
         yield Piece(name, 0, 1, Site.of_gaps(name, genome.text(name, 0, length)))
 
