@@ -51,7 +51,7 @@ Out = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
-Run = Annotated[Path, typer.Argument(help="Run folder or checkpoint folder.", show_default=False)]
+Run = Annotated[Path, typer.Argument(help="Run, checkpoint, published weights, or hf:owner/name.", show_default=False)]
 
 
 def _print_version(asked: bool) -> None:
@@ -74,7 +74,8 @@ def finetune(
     words: Words = None,
     ref: Ref = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Run or checkpoint to start from; none: random weights.")
+        str | None,
+        typer.Option("--init", help="Run, published weights, or hf:owner/name to start from; none: random weights."),
     ] = None,
     bed: Bed = None,
     out: Out = None,
@@ -435,7 +436,8 @@ def classify(
         typer.Option("--data", help="Folder of genomic_benchmarks. Default: data/genomic_benchmarks (see data_prep)."),
     ] = None,
     init: Annotated[
-        str | None, typer.Option("--init", help="Run or checkpoint to start from; none: random weights.")
+        str | None,
+        typer.Option("--init", help="Run, published weights, or hf:owner/name to start from; none: random weights."),
     ] = None,
     protocol: Annotated[str, typer.Option("--protocol", help="strict or paper, or a YAML file.")] = "strict",
     folds: Annotated[int | None, typer.Option("--folds", help="Folds of the strict protocol.")] = None,

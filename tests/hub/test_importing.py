@@ -59,6 +59,14 @@ def test_caduceus_gives_the_published_logits(name, form, tmp_path):
     assert model.n_parameters() == sum(stored.values())
 
 
+def test_published_weights_serve_the_verbs_of_notebooks(folder):
+    model = dnadiff.load(folder)
+    assert [len(sequence) for sequence in model.sample(2, length=12)] == [12, 12]
+    assert model.log_prob(["ACGTAC"], "pseudo")[0].n_scored == 6
+    with pytest.raises(InputError, match="this model has no likelihood"):
+        model.bits_per_base(["ACGTAC"])
+
+
 def test_a_transformer_gives_the_published_logits(tmp_path):
     found, model = golden("mdlm_dit_a"), dnadiff.load(write_dit(tmp_path / "dit")).network
     hidden = -torch.expm1(-found.tensors["in.sigma"].double())

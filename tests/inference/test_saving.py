@@ -132,6 +132,14 @@ def test_the_original_layout_comes_back_bit_by_bit(name, tmp_path):
     assert {key: config[key] for key in asked} == asked
 
 
+@pytest.mark.parametrize(("width", "n_layers", "megabytes"), [(118, 4, 1.89), (256, 4, 7.75), (256, 16, 30.9)])
+@pytest.mark.parametrize("symmetry", ["ps", "ph"])
+def test_the_published_sizes_have_as_many_numbers_as_the_published_files(width, n_layers, megabytes, symmetry):
+    with torch.device("meta"):
+        model = DiffusionModel(ModelConfig(model=Caduceus(width=width, n_layers=n_layers, symmetry=symmetry)), DNA)
+    assert 4e-6 * model.n_parameters() == pytest.approx(megabytes, rel=0.005)
+
+
 def test_other_networks_have_no_original_layout(tmp_path):
     model = dnadiff.load(write_dit(tmp_path / "dit"))
     with pytest.raises(InputError, match="a dit has no layout caduceus; leave layout out"):
@@ -139,6 +147,16 @@ def test_other_networks_have_no_original_layout(tmp_path):
     assert not (tmp_path / "out").exists()
     model.save_pretrained(tmp_path / "ours")
     assert dnadiff.load(tmp_path / "ours").tokenizer == model.tokenizer
+
+
+@pytest.mark.filterwarnings("default")  # of torch, about its own parts
+def test_a_network_is_exported_for_rows_of_one_shape(tmp_path):
+    network = dnadiff.load(write_dit(tmp_path / "dit")).network.network
+    tokens, times = torch.randint(11, (2, 8)), torch.tensor([0.25, 0.75])
+    torch.export.save(torch.export.export(network, (tokens, times)), tmp_path / "network.pt2")
+    exported = torch.export.load(tmp_path / "network.pt2").module()
+    others = tokens.flip(0, 1)
+    assert torch.equal(exported(others, times.flip(0)), network(others, times.flip(0)))
 
 
 @pytest.fixture
