@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from Bio import bgzf
 
+from dnadiff import cli
 from dnadiff.config import resolve
 from dnadiff.errors import InputError
 from dnadiff.inference.draws import Shard
@@ -210,6 +211,29 @@ def test_nothing_to_score_and_a_model_that_cannot_are_refused(run, text_run, gen
 def test_a_dry_run_counts(run, genome, vcf):
     assert "llr of" in (said := score.dry_run(settings_of(), run, str(vcf), str(genome)))
     assert "19 alternatives in windows of 40 bases" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score"], "name variants with --vcf and their genome with --ref, or sequences with --fasta"),
+        (["score", "--vcf", "a.vcf"], "name variants with --vcf and their genome with --ref"),
+        (["score", "--per-base", "a.bg", "--vcf", "a.vcf"], "--per-base: is for sequences; name them with --fasta"),
+        (["score", "--fasta", "a.fa", "--ref", "g.fa"], "--ref: has no part where --fasta names sequences"),
+        (["score", "--vcf", "none.vcf", "--ref", "none.fa"], "none.fa: cannot be read"),
+        (["score", "scores=lr"], "scores.0: "),
+        (["embed"], "embed: name the sequences with --fasta"),
+        (["embed", "--fasta", "a.fa", "--out", "a.h5"], "a.h5: name a file that ends in .npz, .parquet, .tsv"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(run, monkeypatch, capsys, words, message):
+    monkeypatch.setattr("sys.argv", ["dnadiff", words[0], str(run), *words[1:]])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in said
+    assert said.count("\n") == 1
 
 
 def test_scores_are_chosen_by_name_once():
