@@ -174,7 +174,7 @@ def description(settings: InfillSettings, model: DiffusionModel, folder: Path) -
     """Where fillings come from, for headers."""
     used = model.config.objective.sampler(settings.sampler)
     knobs = used.model_dump(exclude={"kind"}, exclude_none=True)
-    asked = settings.model_dump(include=set(Constraints.model_fields), exclude_defaults=True)
+    asked = settings.model_dump(include={"candidates", *Constraints.model_fields}, exclude_defaults=True)
     shown = {name: ",".join(map(str, value)) if isinstance(value, tuple) else value for name, value in asked.items()}
     about = {"model": folder.name, "sampler": used.kind, **knobs, "seed": settings.seed, **shown}
     return " ".join(f"{name}={value}" for name, value in about.items())
