@@ -31,6 +31,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from fetch import FetchError, fetch, fetch_text, replace_text
+from program import finish
 
 RECORD_URL = "https://zenodo.org/api/records/16605299"
 LISTS_URL = "https://raw.githubusercontent.com/ML-Bioinfo-CEITEC/genomic_benchmarks/main/datasets"
@@ -51,19 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lists-url", default=LISTS_URL, help="folder of the interval lists, or a mirror of it")
     options = parser.parse_args(arguments)
     folder = options.out / "intervals" if options.intervals else options.out
-    try:
+
+    def work() -> None:
         if options.intervals:
             write_lists(options.lists_url.rstrip("/"), folder, lists, options.sets)
         else:
             write_sequences(options.record_url, folder, options.sets)
-    except (FetchError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run again to go on from here", file=sys.stderr)
-        return 130
-    print(f"{', '.join(options.sets)}: in {folder}")
-    return 0
+
+    return finish(work, f"{', '.join(options.sets)}: in {folder}")
 
 
 def write_sequences(record_url: str, folder: Path, sets: Collection[str]) -> None:

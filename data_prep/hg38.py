@@ -26,6 +26,7 @@ from collections import Counter
 from pathlib import Path
 
 from fetch import FetchError, fetch, fetch_text, replace_text, write_record
+from program import finish
 
 BASE_URL = "https://hgdownload.soe.ucsc.edu/goldenPath/hg38/bigZips"
 SPLIT_URL = "https://storage.googleapis.com/basenji_barnyard2/sequences_human.bed"
@@ -42,17 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--md5", default=MD5, help="of hg38.fa.gz; 'published' takes it from md5sum.txt at --base-url")
     parser.add_argument("--split-url", default=SPLIT_URL, help="address of the split's BED file")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         write_split(options.split_url, options.out / "hg38.split.bed")
         write_sequence(options.base_url.rstrip("/"), options.out / "hg38.fa.gz", md5=options.md5)
-    except (FetchError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; run again to go on from here", file=sys.stderr)
-        return 130
-    print(f"hg38.fa.gz and hg38.split.bed are in {options.out}")
-    return 0
+
+    return finish(work, f"hg38.fa.gz and hg38.split.bed are in {options.out}")
 
 
 def write_sequence(base_url: str, to: Path, *, md5: str = MD5) -> None:

@@ -1,4 +1,4 @@
-"""What the programs of this folder that get text share: their options, and how they end. Standard library only."""
+"""What the programs of this folder share: how they end, and options of those that get text. Standard library only."""
 
 from __future__ import annotations
 
@@ -32,13 +32,18 @@ def run(
     if parts:
         parser.add_argument("--parts", nargs="+", choices=parts, default=list(parts), help="which (default: all)")
     options = parser.parse_args(arguments)
+    return finish(lambda: get(options), f"written into {options.out}")
+
+
+def finish(work: Callable[[], None], done: str) -> int:
+    """Do the work of a program; the exit status is 2 where something could not be had."""
     try:
-        get(options)
+        work()
     except (FetchError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; run again to go on from here", file=sys.stderr)
         return 130
-    print(f"written into {options.out}")
+    print(done)
     return 0

@@ -21,7 +21,7 @@ from dnadiff.data.leakage.readers import open_rows
 from dnadiff.data.leakage.rows import Rows, cut_records
 from dnadiff.errors import InputError, LeakError, counted
 from dnadiff.files import unfinished
-from dnadiff.tasks.progress import progress_bar
+from dnadiff.inference.progress import progress_bar
 
 log = logging.getLogger("dnadiff")
 MOST_CLASSES = 6  # that fit beside each other

@@ -25,9 +25,9 @@ from dnadiff.errors import InputError, counted
 from dnadiff.files import unfinished
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.features import Pooling, Strands, embed
+from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import warn_if_untried
 from dnadiff.run import find_checkpoint
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")

@@ -21,13 +21,13 @@ from dnadiff.inference.draws import Draws, Shard, output_file, shard_files
 from dnadiff.inference.estimate import Estimate
 from dnadiff.inference.evaluate import ALL, combine, fill, n_sweeps
 from dnadiff.inference.measures import Measure, both_strands, in_steps, likelihood, training_loss
+from dnadiff.inference.progress import progress_bar
 from dnadiff.model import DiffusionModel
 from dnadiff.models.kernels import use_kernels
 from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.classes import told
 from dnadiff.tasks.domains import measure as levels_of
 from dnadiff.tasks.figures import as_numbers, describe, learned, said
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import EvaluateSettings, TrainConfig, require_same_vocab, resolve, tokenizer_of
 from dnadiff.training.steps import Rows
 

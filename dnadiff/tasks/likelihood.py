@@ -25,10 +25,10 @@ from dnadiff.data.markov import MarkovModel
 from dnadiff.errors import InputError, counted
 from dnadiff.files import write_text
 from dnadiff.inference.likelihood import LogProb, Method, base_log_probs, log_prob
+from dnadiff.inference.progress import progress_bar
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.baselines import markov_chain
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import TrainConfig
 from dnadiff.vocab import DNA
 

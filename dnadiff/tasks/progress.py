@@ -1,4 +1,4 @@
-"""What long work shows and keeps: a progress bar, and a file of what the package says."""
+"""What long work keeps: a file of what the package says."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dnadiff.errors import DnadiffError
-from dnadiff.inference.progress import progress_bar
-
-__all__ = ["logged", "progress_bar"]
 
 log = logging.getLogger("dnadiff")
 

@@ -15,10 +15,10 @@ from dnadiff import checkpoint, config
 from dnadiff.errors import InputError, counted
 from dnadiff.files import unfinished
 from dnadiff.inference.counted import Counted
+from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import sample, warn_if_untried
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
 from dnadiff.tasks.text_levels import unigram_entropy
 from dnadiff.tasks.written import write

@@ -26,11 +26,11 @@ from dnadiff.inference.device import best_device, borrowed
 from dnadiff.inference.draws import Draws, Shard, output_file, shard_files
 from dnadiff.inference.evaluate import ALL
 from dnadiff.inference.features import Strands
+from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import warn_if_untried
 from dnadiff.inference.variants import Score, bound, distance, llr, pair
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks.annotate import Column, Scored, table_lines, write
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")

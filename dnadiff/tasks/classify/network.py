@@ -18,12 +18,12 @@ from dnadiff.data.leakage.ranges import Ints
 from dnadiff.errors import InputError
 from dnadiff.inference.classify import over_rows, probabilities
 from dnadiff.inference.device import best_device, borrowed
+from dnadiff.inference.progress import progress_bar
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
 from dnadiff.tasks.classify.linear import linear
 from dnadiff.tasks.classify.opened import kept, layout_of
 from dnadiff.tasks.classify.settings import ClassifyConfig
 from dnadiff.tasks.classify.task import Outcome, Task
-from dnadiff.tasks.progress import progress_bar
 from dnadiff.training.classify import LabelledSteps, fit_classes
 from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.vocab import DNA
