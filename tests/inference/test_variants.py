@@ -75,6 +75,8 @@ def test_a_window_read_from_the_other_strand_scores_the_same(name, request):
     assert llr(model, opposite) == pytest.approx(llr(model, PAIRS), abs=1e-9)
     assert distance(model, opposite) == pytest.approx(distance(model, PAIRS), abs=1e-9)
     given = {"strands": "given"}
+    mean = (llr(model, opposite, **given) + llr(model, PAIRS, **given)) / 2
+    assert llr(model, PAIRS) == pytest.approx(mean, abs=1e-9)
     if name == "plain":
         assert np.abs(llr(model, opposite, **given) - llr(model, PAIRS, **given)).min() > 1e-3
     else:
