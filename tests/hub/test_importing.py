@@ -241,6 +241,16 @@ def test_an_archive_never_writes_nor_grows(folder, entry, tmp_path):
     assert {*tmp_path.rglob("*")} == before
 
 
+def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):
+    with (
+        zipfile.ZipFile(GOLDEN / "mdlm_ckpt_a.ckpt") as stored,
+        zipfile.ZipFile(tmp_path / "x.ckpt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    refused(tmp_path / "x.ckpt", r"x\.ckpt: is damaged, or no checkpoint .*; get it anew")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
