@@ -131,6 +131,17 @@ def _index(path: Path) -> None:
     index = path.with_name(f"{path.name}.tbi")
     try:
         with unfinished(index) as temporary:
-            pysam.tabix_index(str(path), preset="vcf", force=True, index=str(temporary))
-    except (OSError, ValueError):
+            _build_index(pysam, path, temporary)
+    except ValueError:
         log.warning("%s: no index; its rows are not sorted by contig and place", path)
+
+
+def _build_index(pysam: Any, path: Path, to: Path) -> None:
+    """Write the index; htslib's complaints about rows out of order are a ValueError, and said once."""
+    verbosity = pysam.set_verbosity(0)
+    try:
+        pysam.tabix_index(str(path), preset="vcf", force=True, index=str(to))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be indexed ({error})") from None
+    finally:
+        pysam.set_verbosity(verbosity)

@@ -83,7 +83,7 @@ def test_all_ways_to_write_a_change_are_one_variant_and_make_it(read, data):
     end = data.draw(st.integers(start, 13))
     alt = data.draw(st.text("ACGT", max_size=5))
     new = CHR1[:start] + alt + CHR1[end:13]
-    if new == CHR1[:13]:
+    if new in ("", CHR1[:13]):  # no row says either
         return
     rows = set()
     for first in range(13):
