@@ -20,6 +20,7 @@ from dnadiff.inference.classify import over_rows, probabilities
 from dnadiff.inference.device import best_device, borrowed
 from dnadiff.inference.progress import progress_bar
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
+from dnadiff.run import find_checkpoint
 from dnadiff.tasks.classify.linear import linear
 from dnadiff.tasks.classify.opened import kept, layout_of
 from dnadiff.tasks.classify.settings import ClassifyConfig
@@ -39,7 +40,7 @@ def build(settings: ClassifyConfig, classes: tuple[str, ...], length: int | None
     config = ClassifierConfig(model=settings.model, head=settings.head, length=length, classes=classes)
     model = SequenceClassifier(config, DNA)
     if settings.init != "none":
-        source = Path(settings.init)
+        source = find_checkpoint(Path(settings.init))
         checkpoint.verify(source)
         if checkpoint.read_vocab(source).digest() != DNA.digest():
             raise InputError(f"{source}: has another vocabulary than DNA's; start from a model of DNA, or --init none")
@@ -104,7 +105,8 @@ def predict(model: nn.Module, examples: Examples, rows: Ints, layout: Layout, ba
 def probe(task: Task) -> Outcome:
     """Logistic regression on the mean features of the network as it is."""
     settings, data = task.settings, task.data
-    weights = "" if settings.init == "none" else checkpoint.verify(Path(settings.init))["sha256"][checkpoint.WEIGHTS]
+    source = None if settings.init == "none" else find_checkpoint(Path(settings.init))
+    weights = "" if source is None else checkpoint.verify(source)["sha256"][checkpoint.WEIGHTS]
     how = settings.model_dump_json(include={"model", "head"})
 
     def make() -> np.ndarray:

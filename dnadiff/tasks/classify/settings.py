@@ -14,7 +14,7 @@ from dnadiff.errors import InputError
 from dnadiff.model import ModelConfig
 from dnadiff.models import Backbone, Caduceus, Mamba
 from dnadiff.models.classifier import Head
-from dnadiff.run import find_checkpoint
+from dnadiff.run import find_checkpoint, lasting_name
 from dnadiff.training.settings import OptimSettings
 
 Baseline = Literal["majority", "kmers", "cnn", "permuted"]
@@ -154,13 +154,14 @@ def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[st
     """
     implied: dict[str, Any] = {}
     if flags.get("init") not in (None, "none"):
-        source = find_checkpoint(Path(flags["init"]).expanduser())
+        name = lasting_name(Path(flags["init"]).expanduser())
+        source = find_checkpoint(Path(name))
         model = config.read(ModelConfig, source / "config.yaml")
         if model.objective.kind == "plaid":
             raise InputError(
                 f"{source}: its network reads noisy embeddings, not letters; start from another objective's"
             )
-        implied = {"init": str(source.absolute()), "model": model.model.model_dump()}
+        implied = {"init": name, "model": model.model.model_dump()}
     settings = config.resolve(ClassifyConfig, preset, words, **{**flags, **implied})
     given = {word.partition("=")[0] for word in words}
     update: dict[str, Any] = ({"lr": {}} if "optim.lr" in given else {}) | (

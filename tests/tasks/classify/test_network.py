@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from published_models import golden, write_folder
 
 from dnadiff import checkpoint
 from dnadiff.data.labelled.examples import Examples, Layout
@@ -14,6 +15,7 @@ from dnadiff.diffusion.objectives import Plaid
 from dnadiff.errors import InputError
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Mamba
+from dnadiff.run import find_checkpoint
 from dnadiff.tasks.classify import network
 from dnadiff.tasks.classify.run import default_out
 from dnadiff.tasks.classify.settings import resolve
@@ -37,6 +39,16 @@ def test_a_model_brings_its_architecture_its_weights_and_its_name(tmp_path):
     state = network.build(settings, ("a", "b"), None, seed=0).network.state_dict()
     assert state.keys() == trained.network.state_dict().keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in trained.network.state_dict().items())
+
+
+def test_published_weights_keep_the_name_that_they_were_given(tmp_path):
+    found = golden("caduceus_ph_add_tie_fused")
+    folder = write_folder(tmp_path / "published", found.about["config"], found.weights)
+    settings = resolve("classify/strict", [], {"init": str(folder)})
+    assert (settings.init, default_out(settings).name) == (str(folder), "classify-strict-finetune-published")
+    weights = checkpoint.read_tensors(find_checkpoint(folder) / checkpoint.WEIGHTS)
+    state = network.build(settings, ("a", "b"), None, seed=0).network.state_dict()
+    assert all(torch.equal(tensor, weights[f"network.{name}"]) for name, tensor in state.items())
 
 
 def test_a_model_that_reads_no_letters_or_others_is_refused(tmp_path):
