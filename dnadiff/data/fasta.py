@@ -46,12 +46,13 @@ class Genome:
         self._map: memoryview | None = None
 
     @classmethod
-    def open(cls, path: str | Path, *, cache: Path | None = None) -> Genome:
+    def open(cls, path: str | Path, *, cache: Path | None = None, obeys_codes: bool = False) -> Genome:
         """Open a FASTA file, plain or compressed; the first time, the whole file is read and checked.
 
         Args:
             path: of the file; `~` is expanded.
             cache: folder for the index; None for the user's.
+            obeys_codes: the caller reads IUPAC codes as what they mean, in `text`, so that there is nothing to warn of.
 
         Raises:
             InputError: no such file, not a FASTA file, or one that cannot be read without guessing.
@@ -60,7 +61,8 @@ class Genome:
         source = find_file(path)
         genome = cls(source, *indexed(source, cache or cache_folder()))
         for symbol, count in genome.warnings.items():
-            log.warning("%s: %s: %s", source, symbol, f"{count:,}")
+            if not (obeys_codes and symbol == SYMBOL_CODE):
+                log.warning("%s: %s: %s", source, symbol, f"{count:,}")
         warn_of_stale_fai(source, genome.index)
         return genome
 

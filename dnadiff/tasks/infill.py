@@ -88,7 +88,7 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
         out: FASTA of whole records, or of regions on their strands; `-` for standard output.
         vcf: where to write what was changed, or None.
     """
-    genome, folder = Genome.open(fasta), find_checkpoint(path)
+    genome, folder = Genome.open(fasta, obeys_codes=bed is None), find_checkpoint(path)
     found = list(pieces(settings, genome, bed))
     sites = [piece.site for piece in found]
     settings.check(sites)
@@ -109,7 +109,7 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
 
 def dry_run(settings: InfillSettings, path: Path, fasta: str, bed: str | None) -> str:
     """What `run` would fill, with every constraint checked."""
-    found = list(pieces(settings, Genome.open(fasta), bed))
+    found = list(pieces(settings, Genome.open(fasta, obeys_codes=bed is None), bed))
     settings.check([piece.site for piece in found])
     n_free = sum(int(piece.site.free.sum()) for piece in found)
     return (

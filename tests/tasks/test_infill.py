@@ -36,8 +36,10 @@ def texts(path):
         return {record.id: str(record.seq) for record in SeqIO.parse(file, "fasta")}
 
 
-def test_gaps_are_filled_in_their_case_and_all_else_stays(run, folder):
+def test_gaps_are_filled_in_their_case_and_all_else_stays(run, folder, caplog):
     infill.run(settings_of(n=2), run, str(folder / "gaps.fa"), None, str(folder / "out.fa"), None)
+    assert "U read as T" in caplog.text
+    assert "IUPAC" not in caplog.text  # they are obeyed
     found = texts(folder / "out.fa")
     assert list(found) == ["first_1", "first_2", "whole", "empty", "last_1", "last_2"]
     assert found["whole"] == "acgtTTTT"
