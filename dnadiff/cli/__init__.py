@@ -1,0 +1,38 @@
+"""The command line. Torch and everything heavy load inside the verbs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from dnadiff.allocator import keep_memory
+from dnadiff.cli import drawing, looking, measuring, training
+from dnadiff.cli.app import app
+from dnadiff.explain import explain
+
+__all__ = ["app", "drawing", "looking", "main", "measuring", "training"]  # importing a module adds its verbs
+
+log = logging.getLogger("dnadiff")
+
+
+def main() -> None:
+    """Entry point: one line per error, with a stable exit code; a traceback only with --debug."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    console = logging.StreamHandler()
+    console.setLevel(logging.INFO)
+    logging.basicConfig(format="%(message)s", handlers=[console])
+    log.setLevel(logging.INFO)
+    keep_memory()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold where other programs compete
+    try:
+        sys.exit(app(args=arguments, prog_name="dnadiff", standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(explain(error))

@@ -1,0 +1,83 @@
+"""What verbs share: options, how words are read, and how settings, plan and work are told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dnadiff.errors import InputError
+
+OF_OTHER_VERBS = {  # by folder of presets
+    "classify": "dnadiff classify --protocol",
+    "tables": "dnadiff reproduce",
+    "zeroshot": "dnadiff zeroshot RUN",
+}
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="A preset (such as dna/tiny, or a YAML file), a network on top of it (model/dit-tiny), and settings "
+        "(train.max_steps=200); `dnadiff presets` lists them.",
+        metavar="[PRESET] [KEY=VALUE]...",
+    ),
+]
+Ref = Annotated[
+    str | None,
+    typer.Option("--ref", help="Genome as FASTA, plain or gzipped. Default: a toy genome that the package makes."),
+]
+Bed = Annotated[
+    str | None, typer.Option("--bed", help="BED whose rows are windows, its 4th column the split if it has one.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Run folder. Default: runs/NAME. The same command again goes on where it stopped."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
+Run = Annotated[Path, typer.Argument(help="Run, checkpoint, published weights, or hf:owner/name.", show_default=False)]
+
+
+def presets_of(words: list[str] | None, default: str) -> tuple[list[str], list[str]]:
+    """The presets of a run, and the settings.
+
+    Raises:
+        InputError: there is no such preset, or it is for another verb.
+    """
+    from dnadiff.config import find_preset, shipped
+
+    names, overrides = split_words(words, default)
+    for name in names:
+        find_preset(name)
+        folder, _, rest = name.partition("/")
+        if folder in OF_OTHER_VERBS and name in shipped():
+            raise InputError(f"{name}: is for `{OF_OTHER_VERBS[folder]} {rest}`; `dnadiff presets` lists all")
+    return names, overrides
+
+
+def split_words(words: list[str] | None, default: str) -> tuple[list[str], list[str]]:
+    """What is named, which is a word without `=`, and a network on top of it, if one is; and the settings."""
+    named = [word for word in words or [] if "=" not in word]
+    networks = [name for name in named if name.startswith("model/")]
+    runs = [name for name in named if name not in networks]
+    for group in (runs, networks):
+        if len(group) > 1:
+            raise typer.BadParameter(
+                f"two presets were named ({', '.join(group)}); name one, and write settings as key=value"
+            )
+    return [*(runs or [default]), *networks], [word for word in words or [] if "=" in word]
+
+
+def do(settings: Any, print_config: bool, dry_run: Any, work: Any) -> None:
+    """Print the settings, or the plan, or do the work."""
+    from dnadiff.config import to_yaml
+
+    if print_config:
+        typer.echo(to_yaml(settings), nl=False)
+    elif dry_run:
+        typer.echo(dry_run())
+    else:
+        work()
