@@ -6,6 +6,8 @@ import hypothesis
 import pytest
 import torch
 
+FEW_TRIALS = 3
+
 
 def pytest_configure() -> None:
     """One thread: tensors are small, sums come out alike on every machine, a forked child meets no idle pool.
@@ -25,3 +27,10 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DNADIFF_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def trials():
+    """How often a random fault is tried: `trials(20)` is 20 on the board of reliability, a few in the suite."""
+    asked = os.environ.get("DNADIFF_TRIALS")
+    return lambda full: min(FEW_TRIALS, full) if asked is None else full if asked == "full" else int(asked)
