@@ -7,6 +7,7 @@ out, or on request skipped and counted.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +22,8 @@ from dnadiff.errors import InputError, nearest
 log = logging.getLogger(__name__)
 SPLITS = ("train", "valid", "test")
 N_SHOWN = 5
+MOST_DIGITS = 30  # of a position; Python refuses to read numbers of thousands
+MOST_QUOTED = 60  # characters
 Row = tuple[int, list[str]]  # line, from 1, and fields
 _SPLIT_NUMBERS = {**{name: number for number, name in enumerate(SPLITS)}, "val": 1, "validation": 1}
 _STRANDS = {"+": 1, "-": -1, ".": 1}
@@ -83,6 +86,11 @@ def spelt_out(shown: list[str], n_bad: int) -> str:
     """Bad rows in one line: the first few, and how many there are in all."""
     more = f"; {n_bad} bad rows in all" if n_bad > N_SHOWN else ""
     return f"{'; '.join(shown[:N_SHOWN])}{more}"
+
+
+def quoted(text: str) -> str:
+    """What was found, for messages; of a long text the beginning."""
+    return repr(text) if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]!r}..."
 
 
 class _Genome(NamedTuple):
@@ -180,6 +188,14 @@ def _is_header(columns: list[str]) -> bool:
     return len(columns) >= 3 and "start" in columns[1].lower()
 
 
+def aliases(contigs: Iterable[str]) -> dict[str, str]:
+    """A genome's contigs by what the other tradition calls them, where that means one of them and no other."""
+    known = list(contigs)
+    claims = [(other, name) for name in known for other in other_names(name) if other != name]
+    n_claims = Counter([*known, *(other for other, _ in claims)])
+    return {other: name for other, name in claims if n_claims[other] == 1}
+
+
 def other_names(name: str) -> tuple[str, ...]:
     """What the other tradition, UCSC's or Ensembl's, calls a contig."""
     if name in {"M", "MT", "chrM", "chrMT"}:
@@ -199,10 +215,10 @@ def _warn_of_overlaps(found: Intervals, source: Path) -> None:
 
 
 def _genome(contigs: dict[str, int], *, rename_contigs: bool) -> _Genome:
-    aliases = {alias: name for name in contigs for alias in other_names(name) if alias not in contigs}
+    others = aliases(contigs)
     names = {name: number for number, name in enumerate(contigs)}
-    accepted = {alias: names[name] for alias, name in aliases.items()} if rename_contigs else {}
-    return _Genome({**names, **accepted}, list(contigs.values()), aliases)
+    accepted = {other: names[name] for other, name in others.items()} if rename_contigs else {}
+    return _Genome({**names, **accepted}, list(contigs.values()), others)
 
 
 def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int] | str:
@@ -211,10 +227,10 @@ def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int
         return f"{len(columns)} columns where a row has contig, start and end, separated by tabs"
     contig, start_text, end_text = columns[0], columns[1].strip(), columns[2].strip()
     if contig not in genome.names:
-        return f"contig {contig!r} is not in the genome"
+        return f"contig {quoted(contig)} is not in the genome"
     for name, text in [("start", start_text), ("end", end_text)]:
-        if not (text.isascii() and text.removeprefix("-").isdecimal()):
-            return f"{name} {text!r} is not a whole number in plain digits"
+        if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= MOST_DIGITS):
+            return f"{name} {quoted(text)} is not a whole number in plain digits"
     start, end = int(start_text), int(end_text)
     number = genome.names[contig]
     if start < 0:
@@ -222,10 +238,10 @@ def _parse(columns: list[str], genome: _Genome) -> tuple[int, int, int, int, int
     if end <= start:
         return f"end {end} is not beyond start {start}; BED is half-open, so an interval of one base ends at start + 1"
     if end > genome.lengths[number]:
-        return f"end {end} is beyond {contig!r}, which has {genome.lengths[number]} bases{_assembly(genome)}"
+        return f"end {end} is beyond {quoted(contig)}, which has {genome.lengths[number]} bases{_assembly(genome)}"
     strand = _STRANDS.get(columns[5].strip()) if len(columns) > 5 else 1
     if strand is None:
-        return f"strand {columns[5]!r} is not one of + - ."
+        return f"strand {quoted(columns[5])} is not one of + - ."
     return number, start, end, strand, _SPLIT_NUMBERS.get(columns[3].strip(), -1) if len(columns) > 3 else -1
 
 

@@ -22,6 +22,7 @@ from dnadiff.data.inputs import find_file
 from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U
 from dnadiff.dna import ENCODE
 from dnadiff.errors import InputError, nearest
+from dnadiff.files import sha256
 
 log = logging.getLogger(__name__)
 CACHED_BP = 1 << 18  # windows are read in pieces that stay in the processor's cache
@@ -150,12 +151,20 @@ class Genome:
             found: Identity | None = Identity.of(self._plain)
         except OSError:
             found = None
-        if found is None or found[:3] != self._identity[:3]:
-            raise InputError(f"{self.path}: the file was changed, replaced or removed while it was in use; start again")
+        if found != self._identity:
+            if found is None or not self._is_the_same(found):
+                raise InputError(
+                    f"{self.path}: the file was changed, replaced or removed while it was in use; start again"
+                )
+            self._identity = found
         if self._map is None:
             with self._plain.open("rb") as handle:
                 self._map = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
         return self._map
+
+    def _is_the_same(self, found: Identity) -> bool:
+        """Whether ctime alone changed, as by chmod or a hard link; an edit can hide its mtime too, so all is read."""
+        return found[:3] == self._identity[:3] and sha256(self._plain) == self.index.sha256
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_map": None}

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import time
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +22,14 @@ import numpy as np
 from dnadiff.cache import locked, writable_folder
 from dnadiff.data.index import Index
 from dnadiff.data.inputs import is_gzip, unpack
-from dnadiff.data.scan import scan
+from dnadiff.data.scan import LONGEST_HEADER_BYTES, scan
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import unfinished
 
 log = logging.getLogger(__name__)
 FORMAT = "dnadiff genome index 1"
 SETTLED_NS = 10**9  # a file changed less than this before its scan may change again within one tick of its clock
-LARGEST_FAI_BYTES = 1 << 24
+LONGEST_FAI_LINE = LONGEST_HEADER_BYTES + 100
 _ARRAYS = ("lengths", "offsets", "line_bases", "line_bytes", "unknown")
 
 
@@ -62,14 +63,17 @@ def indexed(source: Path, cache: Path) -> tuple[Path, Identity, Index]:
 def warn_of_stale_fai(source: Path, index: Index) -> None:
     """Tell of a .fai beside the FASTA that does not describe it: it is not used here, but misleads other programs."""
     fai = source.with_name(source.name + ".fai")
-    try:
-        if fai.stat().st_size > LARGEST_FAI_BYTES:
-            return
-        rows = [tuple(line.split(b"\t")[:3]) for line in fai.read_bytes().splitlines()]
-    except OSError:
+    if is_gzip(source) or not fai.is_file():
         return
     columns = zip(index.names, index.lengths.tolist(), index.offsets.tolist(), strict=True)
-    if not is_gzip(source) and rows != [tuple(str(value).encode() for value in row) for row in columns]:
+    expected = (tuple(str(value).encode() for value in row) for row in columns)
+    try:
+        with fai.open("rb") as handle:  # a line at a time, of bounded length: it may be anything
+            rows = (tuple(line.split(b"\t")[:3]) for line in iter(lambda: handle.readline(LONGEST_FAI_LINE), b""))
+            is_right = all(row == one for row, one in zip_longest(rows, expected))
+    except OSError:
+        return
+    if not is_right:
         log.warning("%s: stale or damaged, it does not describe %s; not used here, but delete it", fai, source.name)
 
 

@@ -11,11 +11,13 @@ import shutil
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dnadiff.errors import InputError, ResourceError
 
 BLOCK_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 1 << 27  # no more is held of what a few compressed bytes may unpack to
 SMALLEST_GROWTH = 3  # DNA text unpacks to 3 to 5 times the size of its gzip file
 _BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -43,8 +45,12 @@ def find_file(path: str | Path) -> Path:
 
 
 def absolute(path: str | None) -> str | None:
-    """An absolute path; what looks like a URL is left for the reader to refuse."""
-    return path if path is None or "://" in path else str(Path(path).expanduser().absolute())
+    """An absolute path; what looks like a URL, or names the home of nobody, is left for the reader to refuse."""
+    if path is None or "://" in path:
+        return path
+    with suppress(RuntimeError):
+        return str(Path(path).expanduser().absolute())
+    return path
 
 
 def is_gzip(path: Path) -> bool:
@@ -75,15 +81,23 @@ def lines(path: Path) -> Iterator[str]:
     """Lines of a text file, plain or compressed, without line ends of any kind.
 
     Raises:
-        InputError: it is damaged or not UTF-8 text.
+        InputError: it is damaged, not UTF-8 text, or has a line that is longer than any text's.
     """
-    rest = b""
+    pieces: list[bytes] = []  # of a line that has not ended yet
+    encoding, n_bytes = "utf-8-sig", 0
     try:
         for block in _gzip_blocks(path) if is_gzip(path) else _plain_blocks(path):
-            *whole, rest = (rest + block).replace(b"\r\n", b"\n").split(b"\n")
-            yield from b"\n".join(whole).decode("utf-8-sig").split("\n") if whole else ()
-        if rest:
-            yield rest.decode("utf-8-sig").rstrip("\r")
+            whole, end, rest = block.rpartition(b"\n")
+            if end:
+                text = b"".join([*pieces, whole, end]).replace(b"\r\n", b"\n").decode(encoding)
+                yield from text.split("\n")[:-1]
+                pieces, encoding, n_bytes = [], "utf-8", 0
+            pieces.append(rest)
+            n_bytes += len(rest)
+            if n_bytes > LONGEST_LINE_BYTES:
+                raise InputError(f"{path}: a line of more than {LONGEST_LINE_BYTES:,} bytes; break it up")
+        if rest := b"".join(pieces):
+            yield rest.decode(encoding).rstrip("\r")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text ({error.reason}); save it as plain text") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def _place(column: str, header: list[str], source: Path) -> int:
     """Of the column, from 0."""
     if column in header:
         return header.index(column)
-    if column.isascii() and column.isdecimal() and int(column) > 0:
+    if re.fullmatch(r"0*[1-9][0-9]{0,8}", column):
         return int(column) - 1
     if not header:
         raise InputError(

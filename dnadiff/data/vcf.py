@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dnadiff import dna
-from dnadiff.data.bed import other_names
+from dnadiff.data.bed import aliases, quoted
 from dnadiff.data.fasta import Genome
 from dnadiff.data.inputs import find_file, lines
 from dnadiff.errors import InputError
@@ -87,7 +87,7 @@ class VcfFile:
         self.path = find_file(path)
         self._genome = genome
         self._numbers = dict(genome.numbers)
-        self._aliases = {alias: name for name in genome.numbers for alias in other_names(name)}
+        self._aliases = aliases(genome.numbers)
         self._longest, self._rename = longest, rename_contigs
         self.header = self._read_header()
 
@@ -123,7 +123,7 @@ class VcfFile:
             raise InputError(f"{where}: holds a control character; remove it")
         name, position, _, ref, alternatives = columns[:5]
         if not (position.isascii() and position.isdigit() and len(position) < 19):
-            raise InputError(f"{where}: POS {position!r} is no whole number; mend the row")
+            raise InputError(f"{where}: POS {quoted(position)} is no whole number; mend the row")
         contig = self._contig(name, where)
         start = int(position) - 1
         return [self._variant(contig, start, ref, alternative) for alternative in alternatives.split(",")]

@@ -5,8 +5,15 @@ from hypothesis import settings
 
 from dnadiff.data.bed import Intervals
 
-PATIENT = settings(max_examples=50, deadline=None)  # no deadline: a busy machine is no mistake
 Place = tuple[int, int, int]
+
+
+def patient(n_examples: int) -> settings:
+    """So many examples of a property, in proportion more in a longer profile (`HYPOTHESIS_PROFILE=nightly`)."""
+    return settings(max_examples=n_examples * settings().max_examples // 100)
+
+
+PATIENT = patient(50)
 
 
 def bases(n: int, seed: int) -> np.ndarray:

@@ -5,21 +5,26 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
+from collections.abc import Callable
 from multiprocessing.context import ForkContext, SpawnContext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from Bio import SeqIO
+from children import peak_growth
 from genomes import fasta_text, open_fasta, random_bases, read_in_pieces, send_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracle import silent_if_wrong
+from small_rows import patient
 
 from dnadiff import dna
 from dnadiff.data.fasta import Genome
 from dnadiff.errors import InputError
 
-N_WINDOWS = 2000
+N_WINDOWS = 6000
 LENGTH = 97
 
 
@@ -29,12 +34,16 @@ def assert_equals_biopython(genome: Genome, content: str) -> None:
     for record in records:
         if len(record):
             whole = genome.tokens(record.id, 0, len(record))
-            assert np.array_equal(whole, dna.encode(str(record.seq)))
+            with silent_if_wrong():
+                assert np.array_equal(whole, dna.encode(str(record.seq)))
 
 
+@pytest.mark.case(20, 22)
 @pytest.mark.parametrize(
     "content",
     [
+        ">a\nACGT\n",
+        "> a b\nACGT\n>b-1:2-3\nAC\n",
         ">a\r\nACGT\r\nAC\r\n>b\r\nGGGG\r\n",
         ">a\nACGT\nAC",
         ">a\r\nACGT\r",
@@ -52,7 +61,8 @@ def test_reads_what_biopython_reads(tmp_path: Path, content: str) -> None:
     assert_equals_biopython(open_fasta(tmp_path, content), content)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.case(20)
+@settings(patient(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=st.lists(st.text("ACGTUNRacgtun", max_size=200), min_size=1, max_size=6).filter(any),
     width=st.integers(1, 70),
@@ -77,6 +87,7 @@ def test_any_width_line_end_and_case(
             assert genome.share_unknown(*where, length)[0] == pytest.approx(is_unknown.mean())
 
 
+@pytest.mark.case(34)
 def test_first_and_last_base_and_one_base(tmp_path: Path) -> None:
     bases = random_bases(1000)
     genome = open_fasta(tmp_path, fasta_text({"other": "ACGTA", "c": bases, "last": "TT"}))
@@ -91,6 +102,7 @@ def test_rows_of_a_batch_can_be_written_to(tmp_path: Path) -> None:
     assert dna.decode(genome.tokens("a", 0, 4)) == "ACGT"
 
 
+@pytest.mark.case(31)
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (4, 2), (0, 7), (6, 8), (10**12, 10**12 + 1)])
 def test_windows_outside_a_contig_are_refused(tmp_path: Path, start: int, end: int) -> None:
     genome = open_fasta(tmp_path, ">a\nACGTAC\n>b\nACGTACGT\n")
@@ -103,12 +115,43 @@ def test_an_unknown_contig_is_refused_with_the_nearest_name(tmp_path: Path) -> N
         open_fasta(tmp_path, ">chr1\nACGT\n").tokens("ch1", 0, 1)
 
 
-def test_very_many_contigs(tmp_path: Path) -> None:
-    genome = open_fasta(tmp_path, "".join(f">c{i}\nACGT\nA\n" for i in range(100_000)))
-    assert len(genome.contigs) == 100_000
-    assert dna.decode(genome.tokens("c99999", 2, 5)) == "GTA"
+@pytest.mark.case(22)
+def test_very_many_contigs(tmp_path: Path, trials: Callable[[int], int]) -> None:
+    n_contigs = trials(10) * 100_000
+    (tmp_path / "genome.fa").write_text("".join(f">c{i}\nACGT\nA\n" for i in range(n_contigs)))
+
+    def read() -> None:
+        genome = Genome.open(tmp_path / "genome.fa", cache=tmp_path / "cache")
+        assert len(genome.contigs) == n_contigs
+        with silent_if_wrong():
+            assert dna.decode(genome.tokens(f"c{n_contigs - 1}", 2, 5)) == "GTA"
+
+    assert peak_growth(read) < 500 * n_contigs + (50 << 20)
 
 
+@pytest.mark.case(30)
+def test_a_line_of_250_megabases(tmp_path: Path, trials: Callable[[int], int]) -> None:
+    part, n_parts = random_bases(10**6), trials(250)
+    with (tmp_path / "genome.fa").open("w") as file:
+        file.write(">c\n")
+        file.writelines(part for _ in range(n_parts))
+
+    def read() -> None:
+        genome = Genome.open(tmp_path / "genome.fa", cache=tmp_path / "cache")
+        for start in (0, n_parts * 10**6 - 100, (n_parts - 1) * 10**6 - 50):
+            seconds = []
+            for _ in range(5):  # of which a busy machine leaves one alone
+                began = time.perf_counter()
+                found = genome.tokens("c", start, start + 100)
+                seconds.append(time.perf_counter() - began)
+            assert min(seconds) < 0.005
+            with silent_if_wrong():
+                assert dna.decode(found) == (part + part)[start % 10**6 :][:100]
+
+    assert peak_growth(read) < 50 << 20
+
+
+@pytest.mark.case(30)
 def test_offsets_beyond_four_gigabytes(tmp_path: Path) -> None:
     path = tmp_path / "sparse.fa"
     genome = open_fasta(tmp_path, ">a\nACGT\n>b\nTTGCA\n")
@@ -121,6 +164,7 @@ def test_offsets_beyond_four_gigabytes(tmp_path: Path) -> None:
     assert dna.decode(far.tokens("b", 1, 5)) == "TGCA"
 
 
+@pytest.mark.case(32)
 @pytest.mark.parametrize("change", ["truncated", "replaced", "removed"])
 def test_a_file_that_changes_while_in_use_is_noticed(tmp_path: Path, change: str) -> None:
     genome = open_fasta(tmp_path, fasta_text({"a": random_bases(10_000)}))
@@ -136,6 +180,24 @@ def test_a_file_that_changes_while_in_use_is_noticed(tmp_path: Path, change: str
         genome.tokens("a", 5000, 5010)
 
 
+@pytest.mark.case(32)
+@pytest.mark.parametrize("is_mapped", [True, False])
+def test_an_edit_that_hides_its_time_is_noticed_and_a_change_of_rights_is_none(tmp_path: Path, is_mapped: bool) -> None:
+    bases = random_bases(10_000)
+    genome = open_fasta(tmp_path, fasta_text({"a": bases}))
+    if is_mapped:
+        genome.tokens("a", 0, 10)
+    before = genome.path.stat()
+    genome.path.chmod(0o600)
+    assert dna.decode(genome.tokens("a", 5000, 5010)) == bases[5000:5010]
+    with genome.path.open("r+") as file:
+        file.write(fasta_text({"a": bases[::-1]}))
+    os.utime(genome.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(InputError, match="changed, replaced or removed while it was in use; start again"):
+        genome.tokens("a", 5000, 5010)
+
+
+@pytest.mark.case(23)
 def test_warnings_count_symbols_that_were_read_as_another(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     genome = open_fasta(tmp_path, ">a\nACGUuNNryA\n")
     assert genome.warnings == {"U read as T": 2, "IUPAC codes read as N": 2}
@@ -154,6 +216,7 @@ def busy(tmp_path: Path) -> tuple[Genome, np.ndarray, np.ndarray]:
     return genome, starts, np.stack([tokens[start : start + LENGTH] for start in starts])
 
 
+@pytest.mark.case(28)
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")])
 def test_processes_read_the_same(
     busy: tuple[Genome, np.ndarray, np.ndarray], context: ForkContext | SpawnContext
@@ -163,12 +226,14 @@ def test_processes_read_the_same(
     workers = [context.Process(target=send_rows, args=(genome, starts, LENGTH, queue)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    assert np.array_equal(read_in_pieces(genome, starts, LENGTH), expected)
-    assert [queue.get(timeout=60) == expected.tobytes() for _ in workers] == [True, True]
+    with silent_if_wrong():
+        assert np.array_equal(read_in_pieces(genome, starts, LENGTH), expected)
+        assert [queue.get(timeout=60) == expected.tobytes() for _ in workers] == [True, True]
     for worker in workers:
         worker.join()
 
 
+@pytest.mark.case(28)
 def test_threads_read_the_same(busy: tuple[Genome, np.ndarray, np.ndarray]) -> None:
     genome, starts, expected = busy
     fresh = pickle.loads(pickle.dumps(genome))  # not yet mapped: the threads race to do it
@@ -178,7 +243,8 @@ def test_threads_read_the_same(busy: tuple[Genome, np.ndarray, np.ndarray]) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert [np.array_equal(rows, expected) for rows in found] == [True] * 4
+    with silent_if_wrong():
+        assert [np.array_equal(rows, expected) for rows in found] == [True] * 4
 
 
 def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from dnadiff.data.bed import N_SHOWN, Intervals, other_names, spelt_out
+from dnadiff.config import read_yaml
+from dnadiff.data.bed import N_SHOWN, Intervals, aliases, spelt_out
 from dnadiff.data.fasta import Genome
 from dnadiff.data.leakage.files import Places
 from dnadiff.data.leakage.ranges import Ints
@@ -101,19 +102,18 @@ def check_assembly(folder: Path, class_name: str, genome: Genome, *, on_bad: OnB
 def _url(metadata: Path, class_name: str) -> str:
     """Where a class's genome came from; empty where that is not said."""
     try:
-        described: Any = yaml.safe_load(metadata.read_text(encoding="utf-8"))
-        return str(described["classes"][class_name]["url"])
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return str(read_yaml(metadata)["classes"][class_name]["url"])
+    except (InputError, KeyError, TypeError):
         return ""
 
 
 def _numbers(genome: Genome) -> dict[str, int]:
     """Numbers of contigs by every name that means them: their own, the other tradition's, without a version."""
-    found = dict(genome.numbers)
-    for name, number in genome.numbers.items():
-        for other in (*other_names(name), re.sub(r"\.\d+$", "", name)):
-            found.setdefault(other, number)
-    return found
+    plain = {name: re.sub(r"\.\d+$", "", name) for name in genome.numbers}
+    n_claims = Counter(plain.values())
+    without_version = {short: genome.numbers[name] for name, short in plain.items() if n_claims[short] == 1}
+    others = {other: genome.numbers[name] for other, name in aliases(genome.numbers).items()}
+    return {**without_version, **others, **genome.numbers}
 
 
 def _complain(is_bad: NDArray[np.bool_], places: Places, genome: Genome, where: str, on_bad: OnBad, what: str) -> None:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from dnadiff import dna
 from dnadiff.data.bed import N_SHOWN, Intervals, spelt_out
 from dnadiff.data.fasta import Genome
 from dnadiff.data.inputs import find_file, lines
 from dnadiff.data.labelled.places import OnBad, read_places
-from dnadiff.data.leakage.files import LABEL, SEQUENCE, Places, first_line, read_rows
+from dnadiff.data.leakage.files import LABEL, SEQUENCE, Places, column, first_line, read_rows
 from dnadiff.data.leakage.sequences import InMemory
 from dnadiff.errors import InputError
 
@@ -162,7 +161,7 @@ def _fasta(source: Path) -> tuple[list[str], list[str], list[str]]:
     """Names, classes (empty where a header names none) and bases of the records."""
     names: list[str] = []
     labels, texts = [], []
-    for title, bases in SimpleFastaParser(lines(source)):  # type: ignore[no-untyped-call]
+    for title, bases in _records(lines(source)):
         label = re.search(r"(?:^|\s)(?:label|class)=(\S+)", title)
         names.append(f"{source.name}:{title.split(None, 1)[0] if title.strip() else len(names) + 1}")
         labels.append(label[1] if label else "")
@@ -170,20 +169,37 @@ def _fasta(source: Path) -> tuple[list[str], list[str], list[str]]:
     return names, labels, texts
 
 
+def _records(text: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Titles and bases of FASTA, as they are: Biopython's parser would drop spaces."""
+    title, bases = "", list[str]()
+    for line in text:
+        if not line.startswith(">"):
+            bases.append(line)
+            continue
+        if title:
+            yield title[1:], "".join(bases)
+        title, bases = line, []
+    yield title[1:], "".join(bases)
+
+
 def _parquet(source: Path) -> tuple[list[str], list[str], list[str]]:
     try:
         parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise InputError(f"{source}: is parquet; pip install pyarrow, or save it as CSV") from None
-    table: Any = parquet.read_table(source)
-    columns = {name.lower(): name for name in table.column_names}
-    chosen = [
-        next((columns[name] for name in sorted(names, reverse=True) if name in columns), None)
-        for names in (SEQUENCE, LABEL)
-    ]
-    if None in chosen:
+    try:
+        table: Any = parquet.read_table(source)
+    except (ValueError, OSError) as error:  # those of pyarrow are among them
+        raise InputError(
+            f"{source}: is no parquet file that can be read ({type(error).__name__}); get it anew"
+        ) from None
+    header = [name.lower() for name in table.column_names]
+    chosen = [column(source, header, names) for names in (SEQUENCE, LABEL)]
+    if -1 in chosen:
         raise InputError(f"{source}: has columns {', '.join(table.column_names)}; name them sequence and label")
-    texts, labels = (["" if cell is None else str(cell) for cell in table[name].to_pylist()] for name in chosen)
+    texts, labels = (
+        ["" if cell is None else str(cell).strip() for cell in table.column(at).to_pylist()] for at in chosen
+    )
     return [f"{source.name}:{number}" for number in range(1, len(texts) + 1)], labels, texts
 
 

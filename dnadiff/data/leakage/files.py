@@ -6,7 +6,7 @@ Places are 0-based and half-open.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from dnadiff.data.bed import N_SHOWN, Intervals, Row, bed_rows, parse, spelt_out
 from dnadiff.data.fasta import Genome
-from dnadiff.data.inputs import lines
+from dnadiff.data.inputs import LONGEST_LINE_BYTES, lines
 from dnadiff.data.leakage.ranges import Ints
 from dnadiff.data.leakage.sequences import InMemory
 from dnadiff.dna import ENCODE, INVALID
@@ -72,18 +72,17 @@ def read_rows(path: Path, genome: Genome | None) -> Table | Places:
     Raises:
         InputError: a file of no known kind, or rows that cannot be used, with their lines.
     """
-    text = list(lines(path))
-    first = first_line(text)
-    delimiter = max(",", "\t", ";", key=first.count)
-    header = [cell.strip(' "').lower() for cell in first.split(delimiter)]
-    if SEQUENCE & set(header):
-        return _table(path, _cells(path, text, delimiter), header)
-    if all(names & set(header) for names in (CONTIG, START, END)):
-        return _places(path, _as_bed(_cells(path, text, delimiter), header), genome)
+    first = first_line(lines(path))
     if not _problem(first.strip()):
-        return _sequences(path, [(number, line.strip()) for number, line in enumerate(text, 1) if line.strip()])
+        return _sequences(path, [(number, line.strip()) for number, line in enumerate(lines(path), 1) if line.strip()])
+    delimiter = max(",", "\t", ";", key=first.count)
+    header = _header(first, delimiter)
+    if SEQUENCE & set(header):
+        return _table(path, _cells(path, delimiter), header)
+    if all(names & set(header) for names in (CONTIG, START, END)):
+        return _places(path, _as_bed(path, _cells(path, delimiter), header), genome)
     if first.startswith(("#", "track", "browser")) or len(first.split()) >= 3:
-        return _places(path, bed_rows(text), genome)
+        return _places(path, bed_rows(lines(path)), genome)
     raise InputError(f"{path}: line 1: {first[:40]!r}: none of what is read: {KINDS}")
 
 
@@ -92,10 +91,31 @@ def first_line(text: Iterable[str]) -> str:
     return next((line for line in text if line.strip()), "")
 
 
-def _cells(path: Path, text: list[str], delimiter: str) -> Iterator[Row]:
+def column(path: Path, header: Sequence[str], names: set[str]) -> int:
+    """Where one of the names is; -1 where none is.
+
+    Raises:
+        InputError: several of them are there.
+    """
+    found = [number for number, name in enumerate(header) if name in names]
+    if len(found) > 1:
+        both = " and ".join(repr(header[number]) for number in found)
+        raise InputError(f"{path}: columns {both} mean the same; keep one of them")
+    return found[0] if found else -1
+
+
+def _header(first: str, delimiter: str) -> list[str]:
+    """Names of columns in lower case, if the line is a header; quotes may hide a delimiter."""
+    try:
+        return [cell.strip(' "').lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
+
+
+def _cells(path: Path, delimiter: str) -> Iterator[Row]:
     """Line and cells of each row of a table below its header."""
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    n_cells = 0
+    reader = csv.reader((f"{line}\n" for line in lines(path)), delimiter=delimiter, strict=True)
+    n_cells, most = 0, csv.field_size_limit(LONGEST_LINE_BYTES)  # sequences are longer than spreadsheets' cells
     try:
         for cells in filter(None, reader):
             if n_cells and len(cells) != n_cells:
@@ -105,15 +125,12 @@ def _cells(path: Path, text: list[str], delimiter: str) -> Iterator[Row]:
             n_cells = len(cells)
     except csv.Error as error:
         raise InputError(f"{path}: line {reader.line_num}: {error}; mend the row") from None
-
-
-def _column(header: list[str], names: set[str]) -> int:
-    """Where one of the names is; -1 where none is."""
-    return next((number for number, name in enumerate(header) if name in names), -1)
+    finally:
+        csv.field_size_limit(most)
 
 
 def _table(path: Path, rows: Iterator[Row], header: list[str]) -> Table:
-    at, label = _column(header, SEQUENCE), _column(header, LABEL)
+    at, label = column(path, header, SEQUENCE), column(path, header, LABEL)
     chosen = [(line, cells[at].strip(), cells[label].strip()) for line, cells in rows]
     table = _sequences(path, [(line, sequence) for line, sequence, _ in chosen])
     return table._replace(labels=[name for _, _, name in chosen]) if label >= 0 else table
@@ -155,8 +172,8 @@ def _places(path: Path, rows: Iterable[Row], genome: Genome | None) -> Places:
     return Places(parsed.intervals(), names)
 
 
-def _as_bed(rows: Iterator[Row], header: list[str]) -> Iterator[Row]:
+def _as_bed(path: Path, rows: Iterator[Row], header: list[str]) -> Iterator[Row]:
     """Rows of a list with a header in the order of BED's columns."""
-    contig, start, end, strand = (_column(header, names) for names in (CONTIG, START, END, STRAND))
+    contig, start, end, strand = (column(path, header, names) for names in (CONTIG, START, END, STRAND))
     for line, cells in rows:
         yield line, [cells[contig], cells[start], cells[end], "", "", cells[strand] or "." if strand >= 0 else "."]
