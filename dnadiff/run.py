@@ -22,7 +22,7 @@ from dnadiff import checkpoint
 from dnadiff.config import differences
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import TEMPORARY, remove_unfinished, write_text
-from dnadiff.hub import download, importing
+from dnadiff.hub import download, importing, shipped
 
 log = logging.getLogger("dnadiff")
 VALIDATED = ("valid_bits", "valid_loss")  # in a checkpoint's manifest; one of them
@@ -161,6 +161,8 @@ def lasting_name(path: Path) -> str:
     """
     if download.is_reference(path):
         return download.pinned(path)
+    if path == shipped.folder() or shipped.is_name(path):
+        return shipped.NAME
     return str((path if importing.is_published(path) else find_checkpoint(path)).absolute())
 
 
@@ -174,13 +176,16 @@ def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder that a user's path means.
 
     Args:
-        path: a checkpoint; a run folder, for its best one; a published model, as folder or .ckpt; hf:owner/name.
+        path: a checkpoint; a run folder, for its best one; a published model, as folder or .ckpt; hf:owner/name; the
+            name of the model that ships.
 
     Raises:
         InputError: there is none; the message says what was looked for.
     """
     if download.is_reference(path):
         path = download.download(path)
+    elif shipped.is_name(path):
+        path = shipped.default()
     if (path / "weights.safetensors").is_file():
         return path
     if importing.is_published(path):

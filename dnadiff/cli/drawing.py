@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from dnadiff.cli.app import app
-from dnadiff.cli.shared import DryRun, PrintConfig, Run, do
+from dnadiff.cli.shared import AnyRun, DryRun, PrintConfig, do, model_and_words
 
 log = logging.getLogger("dnadiff")
 
 
 @app.command(rich_help_panel="Using a model")
 def sample(
-    run: Run,
+    run: AnyRun = None,
     words: Annotated[
         list[str] | None, typer.Argument(help="Settings (sampler.temperature=0.9).", metavar="[KEY=VALUE]...")
     ] = None,
@@ -40,20 +40,21 @@ def sample(
     """
     from dnadiff.tasks import sample as task
 
-    own = [*(words or []), *([] if steps is None else [f"sampler.steps={steps}"])]  # after sampler.kind, if it is there
+    model, own = model_and_words(run, words)
+    own += [] if steps is None else [f"sampler.steps={steps}"]  # after sampler.kind, if it is there
     flags = {"n": n, "length": length, "seed": seed, "label": label, "guidance": guidance}
-    settings = task.settings_of(run, own, flags)
+    settings = task.settings_of(model, own, flags)
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, run)),
-        lambda: task.run(settings, run, out, stats=stats),
+        dry_run and (lambda: task.dry_run(settings, model)),
+        lambda: task.run(settings, model, out, stats=stats),
     )
 
 
 @app.command(rich_help_panel="Using a model")
 def infill(
-    run: Run,
+    run: AnyRun = None,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -79,12 +80,13 @@ def infill(
     from dnadiff.config import resolve
     from dnadiff.tasks import infill as task
 
-    named = [word for word in words or [] if "=" not in word]
-    settings = resolve(task.InfillSettings, None, [word for word in words or [] if "=" in word], n=n, seed=seed)
+    model, given = model_and_words(run, words, n_others=int(ref is None and not print_config))
+    named = [word for word in given if "=" not in word]
+    settings = resolve(task.InfillSettings, None, [word for word in given if "=" in word], n=n, seed=seed)
     fasta = task.source(named, ref, bed) if not print_config else ""
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, run, fasta, bed)),
-        lambda: task.run(settings, run, fasta, bed, out, vcf),
+        dry_run and (lambda: task.dry_run(settings, model, fasta, bed)),
+        lambda: task.run(settings, model, fasta, bed, out, vcf),
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dnadiff.cli.app import app
-from dnadiff.cli.shared import Bed, DryRun, PrintConfig, Ref, Run, do, split_words
+from dnadiff.cli.shared import AnyRun, Bed, DryRun, PrintConfig, Ref, Run, do, model_and_words, split_words
 from dnadiff.errors import InputError
 
 log = logging.getLogger("dnadiff")
@@ -17,7 +17,7 @@ log = logging.getLogger("dnadiff")
 
 @app.command(rich_help_panel="Using a model")
 def evaluate(
-    run: Run,
+    run: AnyRun = None,
     words: Annotated[
         list[str] | None, typer.Argument(help="Settings (data.length=2048).", metavar="[KEY=VALUE]...")
     ] = None,
@@ -51,26 +51,27 @@ def evaluate(
     from dnadiff.inference.draws import Shard
     from dnadiff.tasks import evaluate as task
 
+    model, given = model_and_words(run, words)
     if fasta is not None:
         unused = {"--ref": ref, "--split": split, "--sweeps": sweeps, "--shard": None if shard == "1/1" else shard}
-        _evaluate_fasta(run, words or [], fasta, bed, out, dry_run, print_config, unused)
+        _evaluate_fasta(model, given, fasta, bed, out, dry_run, print_config, unused)
         return
     flags = {"data.ref": ref, "data.windows": bed, "evaluate.split": split, "evaluate.sweeps": sweeps}
-    settings = task.settings_of(run, words or [], flags)
+    settings = task.settings_of(model, given, flags)
     part = Shard.parse(shard)
     if not print_config:
         log.info("opening the data")
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, run)),
-        lambda: task.run(settings, run, out, part),
+        dry_run and (lambda: task.dry_run(settings, model)),
+        lambda: task.run(settings, model, out, part),
     )
 
 
 @app.command(rich_help_panel="Using a model")
 def score(
-    run: Run,
+    run: AnyRun = None,
     words: Annotated[
         list[str] | None,
         typer.Argument(help="Settings (scores=llr,bound window=2048).", metavar="[KEY=VALUE]..."),
@@ -107,27 +108,28 @@ def score(
     from dnadiff.inference.draws import Shard
     from dnadiff.tasks import score as task
 
+    model, given = model_and_words(run, words)
     if fasta is not None:
         unused = {"--vcf": vcf, "--ref": ref, "--shard": None if shard == "1/1" else shard}
-        _evaluate_fasta(run, words or [], fasta, bed, out, dry_run, print_config, unused, per_base)
+        _evaluate_fasta(model, given, fasta, bed, out, dry_run, print_config, unused, per_base)
         return
     for flag, value in (("--bed", bed), ("--per-base", per_base)):
         if value is not None:
             raise InputError(f"{flag}: is for sequences; name them with --fasta")
-    settings, part = resolve(task.ScoreSettings, None, words or []), Shard.parse(shard)
+    settings, part = resolve(task.ScoreSettings, None, given), Shard.parse(shard)
     if not print_config and (vcf is None or ref is None):
         raise InputError("score: name variants with --vcf and their genome with --ref, or sequences with --fasta")
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, run, str(vcf), str(ref))),
-        lambda: task.run(settings, run, str(vcf), str(ref), out, part),
+        dry_run and (lambda: task.dry_run(settings, model, str(vcf), str(ref))),
+        lambda: task.run(settings, model, str(vcf), str(ref), out, part),
     )
 
 
 @app.command(rich_help_panel="Using a model")
 def embed(
-    run: Run,
+    run: AnyRun = None,
     words: Annotated[
         list[str] | None, typer.Argument(help="Settings (pooling=none).", metavar="[KEY=VALUE]...")
     ] = None,
@@ -144,14 +146,15 @@ def embed(
     from dnadiff.config import resolve
     from dnadiff.tasks import embed as task
 
-    settings = resolve(task.EmbedSettings, None, words or [])
+    model, given = model_and_words(run, words)
+    settings = resolve(task.EmbedSettings, None, given)
     if not print_config and fasta is None:
         raise InputError("embed: name the sequences with --fasta")
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, run, str(fasta), bed, out)),
-        lambda: task.run(settings, run, str(fasta), bed, out),
+        dry_run and (lambda: task.dry_run(settings, model, str(fasta), bed, out)),
+        lambda: task.run(settings, model, str(fasta), bed, out),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dnadiff.errors import InputError
+from dnadiff.hub import shipped
 
 OF_OTHER_VERBS = {  # by folder of presets
     "classify": "dnadiff classify --protocol",
@@ -39,6 +40,43 @@ Out = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
 Run = Annotated[Path, typer.Argument(help="Run, checkpoint, published weights, or hf:owner/name.", show_default=False)]
+AnyRun = Annotated[
+    str | None,
+    typer.Argument(
+        help="Run, checkpoint, published weights, or hf:owner/name. Default: the model that ships, where one does.",
+        metavar="[RUN]",
+        show_default=False,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option("--init", help="Run, published weights, or hf:owner/name to start from; none: random weights."),
+]
+
+
+def model_and_words(run: str | None, words: list[str] | None, *, n_others: int = 0) -> tuple[Path, list[str]]:
+    """The model that is meant, and all else that was written: where too little is named, the one that ships.
+
+    Args:
+        run, words: as typer reads them; `run` is merely the first word.
+        n_others: words without `=` that name no model.
+
+    Raises:
+        InputError: none is named, and none ships.
+    """
+    given = [*([] if run is None else [run]), *(words or [])]
+    named = [word for word in given if "=" not in word or Path(word).exists()]
+    if len(named) <= n_others:
+        return shipped.default(), given
+    given.remove(named[0])
+    return Path(named[0]), given
+
+
+def start_of(init: str | None, words: list[str] | None) -> str | None:
+    """`--init`; where neither it nor the words say where to start, the model that ships, if one does and it is DNA."""
+    said = init is not None or any(word.startswith(("init=", "data.kind=")) for word in words or [])
+    ships = shipped.folder()
+    return init if said or ships is None else str(ships)
 
 
 def presets_of(words: list[str] | None, default: str) -> tuple[list[str], list[str]]:

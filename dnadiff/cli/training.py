@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dnadiff.cli.app import app
-from dnadiff.cli.shared import Bed, DryRun, Out, PrintConfig, Ref, Words, do, presets_of, split_words
+from dnadiff.cli.shared import Bed, DryRun, Init, Out, PrintConfig, Ref, Words, do, presets_of, split_words, start_of
 from dnadiff.errors import InputError
 
 log = logging.getLogger("dnadiff")
@@ -19,10 +19,7 @@ log = logging.getLogger("dnadiff")
 def finetune(
     words: Words = None,
     ref: Ref = None,
-    init: Annotated[
-        str | None,
-        typer.Option("--init", help="Run, published weights, or hf:owner/name to start from; none: random weights."),
-    ] = None,
+    init: Init = None,
     bed: Bed = None,
     out: Out = None,
     dry_run: DryRun = False,
@@ -30,9 +27,13 @@ def finetune(
 ) -> None:
     """Train a diffusion model on windows of a genome, then evaluate it and sample from it.
 
+    With --ref and no preset it starts from the model that ships, where one does; a preset starts as it says.
+
     Examples: dnadiff finetune | dnadiff finetune --ref hg38.fa | dnadiff finetune dna/hg38 --ref hg38.fa --bed rows.bed
     """
     default = "dna/toy" if ref is None else "dna/tiny"
+    if ref is not None and all("=" in word for word in words or []):
+        init = start_of(init, words)
     _train("finetune", words, default, out, dry_run, print_config, {"data.ref": ref, "data.windows": bed, "init": init})
 
 
@@ -102,10 +103,7 @@ def classify(
         str | None,
         typer.Option("--data", help="Folder of genomic_benchmarks. Default: data/genomic_benchmarks (see data_prep)."),
     ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option("--init", help="Run, published weights, or hf:owner/name to start from; none: random weights."),
-    ] = None,
+    init: Init = None,
     protocol: Annotated[str, typer.Option("--protocol", help="strict or paper, or a YAML file.")] = "strict",
     folds: Annotated[int | None, typer.Option("--folds", help="Folds of the strict protocol.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Runs of each fold.")] = None,
@@ -134,12 +132,14 @@ def classify(
     """
     from dnadiff.tasks.classify.settings import resolve
 
+    (what, *networks), overrides = split_words(words, "genomic_benchmarks")
+    named = protocol.removeprefix("classify/") in {"strict", "paper"}
+    if named and not networks:
+        init = start_of(init, words)
     flags = {
         "data.ref": ref, "init": init, "protocol.folds": folds, "seeds": seeds, "scale": scale,
         "method": "probe" if probe else None,
     }  # fmt: skip
-    (what, *networks), overrides = split_words(words, "genomic_benchmarks")
-    named = protocol.removeprefix("classify/") in {"strict", "paper"}
     if not (named or protocol.endswith((".yaml", ".yml"))):
         raise InputError(f"--protocol {protocol}: is not strict, paper, or a YAML file")
     preset = f"classify/{protocol.removeprefix('classify/')}" if named else protocol

@@ -18,6 +18,7 @@ from dnadiff.config import Settings
 from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
 from dnadiff.diffusion.samplers import Ancestral, Auto, Sampler
 from dnadiff.errors import InputError, nearest
+from dnadiff.hub import shipped
 from dnadiff.hub.download import PREFIX, parse
 from dnadiff.hub.saving import Layout, is_unchanged, upload, write_folder
 from dnadiff.inference.card import FACTS, card, facts_of
@@ -334,18 +335,18 @@ class Model:
         return f"dnadiff.Model({kind}, {self.network.n_parameters():,} parameters)"
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str] | None = None) -> Model:
     """Open a model, on the CPU.
 
     Args:
         path: a run folder, for its best checkpoint; a checkpoint or saved folder; published weights, as a folder or
-            MDLM's .ckpt; or `hf:owner/name[@revision]` on the hub.
+            MDLM's .ckpt; or `hf:owner/name[@revision]` on the hub. None: the model that ships with the package.
 
     Raises:
         InputError: there is no intact model, or it is of an architecture that is not read.
         ResourceError: the hub cannot be reached.
     """
-    source = Path(lasting_name(Path(path).expanduser()))
+    source = shipped.default() if path is None else Path(lasting_name(Path(path).expanduser()))
     found, of_run = find_checkpoint(source), config_of(source)
     if of_run is not None:
         settings = config.read(RunSettings, Path(of_run))

@@ -19,6 +19,7 @@ from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
 from dnadiff.inference.sample import Wanted
 from dnadiff.model import ModelConfig
+from dnadiff.models import Backbone
 from dnadiff.models.kernels import Kernels
 from dnadiff.run import find_checkpoint, lasting_name
 from dnadiff.training.settings import OptimSettings, TrainSettings
@@ -130,7 +131,29 @@ def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[st
         implied["model"] = config.read(ModelConfig, source / "config.yaml").model.model_dump()
         implied |= tokenizer_of(source)
     settings = config.resolve(TrainConfig, preset, words, **{**flags, **implied})
+    if "init" in implied:
+        require_same_network(settings.init, settings.model)
     return settings.model_copy(update={"data": settings.data.with_absolute_paths()})
+
+
+def require_same_network(init: str, asked: Backbone) -> None:
+    """A network keeps the architecture that its weights have.
+
+    Args:
+        init: what it starts from, by its lasting name.
+        asked: what the settings say.
+
+    Raises:
+        InputError: settings that name another one.
+    """
+    if init == "none":
+        return
+    theirs = config.read(ModelConfig, find_checkpoint(Path(init)) / "config.yaml").model
+    changed = config.differences({"model": theirs.model_dump()}, {"model": asked.model_dump()})
+    if changed:
+        raise InputError(
+            f"{init}: {', '.join(changed[:3])}; leave model.* out, or start from other weights with --init"
+        )
 
 
 def require_same_vocab(model: Vocab, data: Vocab, *, where: Path) -> None:

@@ -25,7 +25,7 @@ from dnadiff.run import RunFolder, find_checkpoint, origin
 from dnadiff.tasks.classes import told
 from dnadiff.tasks.machine import machine, versions
 from dnadiff.tasks.progress import logged
-from dnadiff.tasks.settings import TrainConfig, require_same_vocab
+from dnadiff.tasks.settings import TrainConfig, require_same_network, require_same_vocab
 from dnadiff.tasks.summary import summarise
 from dnadiff.training.fit import fit
 from dnadiff.training.steps import StepDataset
@@ -114,9 +114,7 @@ def build(settings: TrainConfig, vocab: Vocab) -> DiffusionModel:
         source = find_checkpoint(Path(settings.init).expanduser())
         checkpoint.verify(source)
         require_same_vocab(checkpoint.read_vocab(source), vocab, where=source)
-        theirs = config.read(ModelConfig, source / "config.yaml").model
-        if theirs != settings.model:
-            raise InputError(f"{source}: is {theirs!r}, the settings ask for {settings.model!r}; leave model.* out")
+        require_same_network(settings.init, settings.model)
         checkpoint.load_tensors(model, checkpoint.read_tensors(source / checkpoint.WEIGHTS), where=str(source))
     return model
 

@@ -15,6 +15,7 @@ from dnadiff.model import ModelConfig
 from dnadiff.models import Backbone, Caduceus, Mamba
 from dnadiff.models.classifier import Head
 from dnadiff.run import find_checkpoint, lasting_name
+from dnadiff.tasks.settings import require_same_network
 from dnadiff.training.settings import OptimSettings
 
 Baseline = Literal["majority", "kmers", "cnn", "permuted"]
@@ -163,6 +164,8 @@ def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[st
             )
         implied = {"init": name, "model": model.model.model_dump()}
     settings = config.resolve(ClassifyConfig, preset, words, **{**flags, **implied})
+    if implied:
+        require_same_network(settings.init, settings.model)
     given = {word.partition("=")[0] for word in words}
     update: dict[str, Any] = ({"lr": {}} if "optim.lr" in given else {}) | (
         {"length": settings.length} if "length" in given else {}
