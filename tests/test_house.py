@@ -14,7 +14,7 @@ PACKAGE = ROOT / "dnadiff"
 FLOORS: list[set[str]] = [  # lowest first; neighbours on one floor never import each other
     {"allocator", "errors"},
     {"mistakes"},
-    {"config", "files", "rng", "vocab"},
+    {"config", "files", "rng", "vocab", "world"},
     {"batch", "cache", "dna", "network"},
     {"data", "ops", "diffusion"},
     {"models"},

@@ -8,6 +8,7 @@ import math
 import resource
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from dnadiff.tasks.summary import summarise
 from dnadiff.training.fit import fit
 from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import Vocab
+from dnadiff.world import STEP_PATIENCE, World, joined
 
 log = logging.getLogger("dnadiff")
 MOST_EPOCHS = 100  # beyond which a small set is learned by heart
@@ -48,28 +50,21 @@ def run(settings: TrainConfig, out: Path) -> Path:
     require_windows(data)
     _warn_of_repeats(settings, data)
     settings = told(settings, data.labels)
-    with folder.locked(), logged(out / "log.txt"):
-        folder.claim(config.to_yaml(settings))
+    with joined(STEP_PATIENCE) as here, ExitStack() as held:
+        if here.is_first:
+            held.enter_context(folder.locked())
+            held.enter_context(logged(out / "log.txt"))
+            folder.claim(config.to_yaml(settings))
         model = build(settings, data.vocab)
-        folder.add_to_manifest(
-            command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"),
-            versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
-            parameters=model.n_parameters(), assumptions=settings.assumptions,
-            init=None if settings.init == "none" else origin(settings.init),
-            splits=[row._asdict() for row in data.counts()],
-        )  # fmt: skip
-        kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"
-        log.info("%s, %s parameters, rows of %d %ss, into %s", kind, size, settings.data.length, data.letter, out)
-        if data.left_out:
-            log.info("left out: %s", data.left_out)
-        if model.config.objective.remark:
-            log.info(model.config.objective.remark)
+        if here.is_first:
+            _begin(settings, data, model, folder, here)
         fit(
             model, data.train, data.valid, folder,
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
-            letter=data.letter, files=data.files,
+            letter=data.letter, files=data.files, here=here,
         )  # fmt: skip
-        summarise(settings, data, folder)
+        if here.is_first:
+            summarise(settings, data, folder)
     return out
 
 
@@ -127,6 +122,23 @@ def require_windows(data: Splits) -> None:
             f"{data.source}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
             f"then change {data.knobs}"
         )
+
+
+def _begin(settings: TrainConfig, data: Splits, model: DiffusionModel, folder: RunFolder, here: World) -> None:
+    """Record what is trained on what, and say so."""
+    folder.add_to_manifest(
+        command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"), processes=here.size,
+        versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
+        parameters=model.n_parameters(), assumptions=settings.assumptions,
+        init=None if settings.init == "none" else origin(settings.init),
+        splits=[row._asdict() for row in data.counts()],
+    )  # fmt: skip
+    kind, size = type(settings.model).__name__, f"{model.n_parameters():,}"
+    log.info("%s, %s parameters, rows of %d %ss, into %s", kind, size, settings.data.length, data.letter, folder.path)
+    if data.left_out:
+        log.info("left out: %s", data.left_out)
+    if model.config.objective.remark:
+        log.info(model.config.objective.remark)
 
 
 def _epochs(settings: TrainConfig, data: Splits) -> float:

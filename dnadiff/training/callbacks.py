@@ -26,6 +26,7 @@ from dnadiff.training.lit import LitDiffusion, StepResult
 from dnadiff.training.metrics import Metrics, unit_of
 from dnadiff.training.settings import TrainSettings
 from dnadiff.training.steps import StepBatch
+from dnadiff.world import anywhere, gathered
 
 MOST_UNCHECKED = 100  # steps whose results are kept on the device before they are looked at
 
@@ -59,13 +60,17 @@ class Validate(Callback):
         """Of a likelihood over the whole of time, else of the objective as it is trained; in the unit of either."""
         likelihood = module.model.objective.likelihood
         score = _trained_loss if likelihood is Likelihood.NONE else _row_nats
-        nats, n_scored = 0.0, 0
+        found: dict[int, tuple[float, int]] = {}
         with trainer.precision_plugin.forward_context():
-            for batch, noise in self._batches:
-                batch_nats, batch_scored = score(module.model, batch.to(module.device), noise.to(module.device))
-                nats += float(batch_nats)
-                n_scored += int(batch_scored)
-        return nats / max(1, n_scored) / unit_of(likelihood).nats
+            for start in range(0, len(self._batches), trainer.world_size):
+                number = (start + trainer.global_rank) % len(self._batches)  # again, rather than that others wait
+                batch, noise = self._batches[number]
+                nats, n_scored = score(module.model, batch.to(module.device), noise.to(module.device))
+                found[number] = float(nats), int(n_scored)
+        for others in gathered(found):
+            found |= others
+        total_nats, total_scored = map(sum, zip(*(found[number] for number in sorted(found)), strict=True))
+        return total_nats / max(1, total_scored) / unit_of(likelihood).nats
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best, "waited": self._waited}
@@ -82,7 +87,8 @@ class Report(Callback):
         self._unchecked: list[tuple[StepBatch, StepResult]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._metrics.start(trainer.global_step)
+        if trainer.is_global_zero:
+            self._metrics.start(trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: StepBatch, *_: Any
@@ -93,7 +99,7 @@ class Report(Callback):
         due = _is_due(trainer, self._settings.log_every) or self._validate.latest is not None
         if due or pl_module.device.type == "cpu" or len(self._unchecked) >= MOST_UNCHECKED:
             self.check(trainer)
-        if not due:
+        if not (due and trainer.is_global_zero):
             return
         self._metrics.write(
             step=trainer.global_step,
@@ -133,15 +139,13 @@ class SaveCheckpoints(Checkpoint):
         self._stop_requested = False
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if (
-            _is_due(trainer, self._settings.checkpoint_every)
-            or self._validate.latest is not None
-            or self._stop_requested
-        ):
+        stop = anywhere(self._stop_requested)
+        if _is_due(trainer, self._settings.checkpoint_every) or self._validate.latest is not None or stop:
             self._report.check(trainer)
             trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
-            self._run.prune(self._settings.keep)
-        if self._stop_requested:
+            if trainer.is_global_zero:
+                self._run.prune(self._settings.keep)
+        if stop:
             raise InterruptedRun(f"interrupted at step {trainer.global_step}; the same command goes on from there")
 
     def request_stop(self) -> None:

@@ -19,6 +19,7 @@ from dnadiff.training.recompute import recomputed
 from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
 from dnadiff.training.trainer import make_trainer, moving_average, quiet, stop_on_signal
+from dnadiff.world import ALONE, World, gathered
 
 log = logging.getLogger("dnadiff")
 
@@ -34,10 +35,12 @@ def fit(
     data_fingerprint: str,
     letter: str = "base",
     files: Mapping[str, str] = {},
+    here: World = ALONE,
 ) -> None:
     """Train until `train.max_steps`, resuming from the newest intact checkpoint of the run.
 
     Args:
+        here: the processes that share each step; only the first touches the run.
         letter: what a letter of the data is called in figures.
         files: text files by name that belong to every checkpoint, such as a tokenizer's.
 
@@ -46,7 +49,7 @@ def fit(
         DivergedError: the loss is no longer a number; the last checkpoint stays.
         InterruptedRun: the user stopped the run; a checkpoint was saved.
     """
-    resume = run.newest()
+    resume = gathered(run.newest() if here.is_first else None)[0]
     start = _resume_step(resume, data_fingerprint) if resume else 0
     validation = validation_batches(
         valid_rows,
@@ -64,14 +67,14 @@ def fit(
     def facts() -> dict[str, Any]:
         return {f"valid_{unit.name}": validate.latest, "data": data_fingerprint}
 
-    with quiet(), stop_on_signal(save), recomputed(model.network.blocks if train.recompute else ()):
+    with quiet(), stop_on_signal(save, here=here), recomputed(model.network.blocks if train.recompute else ()):
         trainer = make_trainer(
-            train, [*([ema] if ema else []), validate, report, save],
+            train, [*([ema] if ema else []), validate, report, save], here=here,
             plugins=[FolderCheckpointIO(model.config, model.vocab, facts, files)], default_root_dir=run.path,
         )  # fmt: skip
         steps = StepDataset(
             train_rows, seed=train.seed, batch_size=train.batch_size, n_uniforms=model.objective.n_uniforms,
-            times=train.times, rank=trainer.global_rank, world_size=trainer.world_size,
+            times=train.times, rank=here.rank, world_size=here.size,
         )  # fmt: skip
         loader = StepLoader(steps, start=start, stop=train.max_steps, workers=train.workers)
         trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)

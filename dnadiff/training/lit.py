@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -69,9 +71,10 @@ class LitSteps(LightningModule):
         nats, n_scored = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         size = self._train.micro_batch or n_rows
         for start in range(0, n_rows, size):
-            terms = self._loss(*step_batch.rows(start, start + size))
-            minimised = terms.nats if terms.surrogate is None else terms.surrogate
-            self.manual_backward(minimised.sum() * self.trainer.world_size)
+            with self._gradients_shared(is_last=start + size >= n_rows):
+                terms = self._loss(*step_batch.rows(start, start + size))
+                minimised = terms.nats if terms.surrogate is None else terms.surrogate
+                self.manual_backward(minimised.sum() * self.trainer.world_size)
             nats += terms.nats.detach().sum()
             n_scored += terms.valid.sum()
         n_scored = self._total(n_scored)
@@ -81,6 +84,13 @@ class LitSteps(LightningModule):
         optimizer.zero_grad()
         self.lr_schedulers().step()  # type: ignore[union-attr]
         return {"result": StepResult(self._total(nats), n_scored, grad_norm)}
+
+    def _gradients_shared(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Processes add up their gradients once a step, after the last micro-batch."""
+        strategy = self.trainer.strategy
+        return (
+            nullcontext() if is_last or not isinstance(strategy, ParallelStrategy) else strategy.block_backward_sync()
+        )
 
     def _divide_gradients(self, n_scored: Tensor) -> None:
         """By the letters of the whole global batch, which are known only after its last micro-batch."""

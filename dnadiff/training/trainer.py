@@ -1,4 +1,4 @@
-"""Lightning's trainer as this package uses it: one device, no logger of its own, ended by signals between steps."""
+"""Lightning's trainer as this package uses it: a device for each process, no logger, ended by signals between steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from types import FrameType
 from typing import Any, Protocol
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.world import ALONE, World
 
 log = logging.getLogger("dnadiff")
 _PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -32,13 +35,42 @@ class Stopper(Protocol):
         ...
 
 
-def make_trainer(train: TrainSettings, callbacks: Sequence[Callback], **more: Any) -> Trainer:
-    """A trainer of `train.max_steps` steps on the first CUDA device, else the CPU."""
-    return Trainer(
+def make_trainer(
+    train: TrainSettings,
+    callbacks: Sequence[Callback],
+    *,
+    here: World = ALONE,
+    plugins: Sequence[Any] = (),
+    **more: Any,
+) -> Trainer:
+    """A trainer of `train.max_steps` steps on the CUDA device of this process, else the CPU.
+
+    Args:
+        here: the processes that share each step.
+    """
+    trainer = Trainer(
         max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], accelerator=_accelerator(),
-        devices=1, callbacks=list(callbacks), logger=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0, **more,
+        callbacks=list(callbacks), logger=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False, num_sanity_val_steps=0, **_placed(here, plugins), **more,
     )  # fmt: skip
+    # Lightning's own handler of SIGTERM waits for all processes, though one alone may be told; and before every step it
+    # asks all devices whether that was so.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    return trainer
+
+
+def _placed(here: World, plugins: Sequence[Any]) -> dict[str, Any]:
+    """Where the trainer runs; said in full, so that it does not guess from what a cluster puts into the environment."""
+    if here.size == 1:
+        device = [torch.cuda.current_device()] if torch.cuda.is_available() else 1
+        return {"devices": device, "plugins": [LightningEnvironment(), *plugins]}
+    return {
+        "devices": here.local_size,
+        "num_nodes": here.size // here.local_size,
+        "strategy": DDPStrategy(broadcast_buffers=False),
+        "plugins": [TorchElasticEnvironment(), *plugins],
+    }
 
 
 def moving_average(optim: OptimSettings) -> WeightAveraging | None:
@@ -83,8 +115,11 @@ def _accelerator() -> str:
 
 
 @contextmanager
-def stop_on_signal(stopper: Stopper) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: ask for an end after the step in progress. Second: stop at once."""
+def stop_on_signal(stopper: Stopper, *, here: World = ALONE) -> Iterator[None]:
+    """First Ctrl-C or SIGTERM: ask for an end after the step in progress. Second: stop at once.
+
+    Several processes get every signal twice, from the terminal and from torchrun, which ends them if they linger.
+    """
     if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
         yield
         return
@@ -95,8 +130,11 @@ def stop_on_signal(stopper: Stopper) -> Iterator[None]:
     def handle(number: int, _: FrameType | None) -> None:
         if os.getpid() != trainer_pid:
             return  # a worker, which inherits the handler and ends with the trainer
-        log.warning("stopping after this step; once more stops at once")
         stopper.request_stop()
+        if here.size > 1:
+            log.warning("stopping after this step")
+            return
+        log.warning("stopping after this step; once more stops at once")
         for each, handler in before.items():
             signal.signal(each, handler)
 
