@@ -9,11 +9,15 @@ from functools import partial
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from dnadiff.allocator import return_large_blocks
+
 
 @contextmanager
 def recomputed(blocks: Iterable[nn.Module]) -> Iterator[None]:
     """Inside the block, the modules keep their inputs only; gradients are the same, dropout included."""
     held = list(blocks)
+    if held:
+        return_large_blocks()
     for module in held:
         module.forward = partial(checkpoint, module.forward, use_reentrant=False)
     try:
