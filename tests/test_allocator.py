@@ -17,18 +17,16 @@ def pages():
     b"x" * (64 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-return_large_blocks()  # nothing was kept yet: says nothing to glibc
-keep_memory()
-first, again = pages(), pages()
-return_large_blocks()
-print(first, again, (pages(), pages())[1])
+{settings}
+print(pages(), pages())
 """
+KEPT, RETURNED = "keep_memory()", "keep_memory(); return_large_blocks()"
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_large_blocks_are_kept_until_they_are_to_go_back() -> None:
-    said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout
-    first, again, returned = map(int, said.split())
+@pytest.mark.parametrize(("settings", "kept"), [("return_large_blocks()", False), (KEPT, True), (RETURNED, False)])
+def test_large_blocks_are_kept_until_they_are_to_go_back(settings: str, kept: bool) -> None:
+    program = [sys.executable, "-c", PROGRAM.format(settings=settings)]
+    first, again = map(int, subprocess.run(program, capture_output=True, text=True, check=True).stdout.split())
     assert first > 1000
-    assert again < first / 100
-    assert returned > first / 2
+    assert (again < first / 100) == kept
