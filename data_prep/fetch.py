@@ -164,7 +164,11 @@ def _open(url: str, *, start: int) -> HTTPResponse:
     request = Request(url, headers={"User-Agent": "dnadiff", "Accept-Encoding": "identity"})
     if start:
         request.add_header("Range", f"bytes={start}-")
-    response: HTTPResponse = urlopen(request, timeout=TIMEOUT_S)
+    try:
+        response: HTTPResponse = urlopen(request, timeout=TIMEOUT_S)
+    except HTTPError as error:
+        error.close()
+        raise
     return response
 
 

@@ -19,6 +19,7 @@ import os
 import shutil
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import program
@@ -26,6 +27,7 @@ from fetch import FetchError, fetch
 
 NAME = "1-billion-word-language-modeling-benchmark-r13output.tar.gz"
 URL = f"http://www.statmt.org/lm-benchmark/{NAME}"
+MOST_MEMBERS, MOST_BYTES = 1000, 5_000_000_000  # of 149 files of sentences, which have 4.2 GB
 FOLDERS = {"training-monolingual.tokenized.shuffled": "train", "heldout-monolingual.tokenized.shuffled": "valid"}
 
 
@@ -40,11 +42,21 @@ def get(options: argparse.Namespace) -> None:
     fetch(options.url, archive, licence="none stated; WMT11's news, for research")
     try:
         with tarfile.open(archive) as tar:
-            found = [_write(tar, member, options.out) for member in tar if member.isfile()]
+            found = [_write(tar, member, options.out) for member in _members(tar, archive) if member.isfile()]
     except (tarfile.TarError, EOFError) as error:
         raise FetchError(f"{archive}: is damaged ({error}); remove it and run again") from None
     if set(FOLDERS.values()) - set(found):
         raise FetchError(f"{archive}: lacks sentences to train on or held-out ones; it is another archive")
+
+
+def _members(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """The members, as long as there are no more and no larger ones than the benchmark has."""
+    n_bytes = 0
+    for number, member in enumerate(tar):
+        n_bytes += member.size
+        if number == MOST_MEMBERS or n_bytes > MOST_BYTES:
+            raise FetchError(f"{archive}: has more than {MOST_MEMBERS} files or {MOST_BYTES:,} bytes; it is another")
+        yield member
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, out: Path) -> str | None:

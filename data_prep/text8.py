@@ -38,11 +38,11 @@ def get(options: argparse.Namespace) -> None:
     fetch(options.url, archive, licence="CC BY-SA, as Wikipedia's text")
     try:
         with zipfile.ZipFile(archive) as zipped:
+            if (found := zipped.getinfo("text8").file_size) != N_CHARACTERS:  # before it is unpacked
+                raise FetchError(f"{archive}: holds {found:,} characters, not {N_CHARACTERS:,}; it is another text")
             text = zipped.read("text8").decode("ascii")
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
         raise FetchError(f"{archive}: is not text8 ({error}); remove it and run again") from None
-    if len(text) != N_CHARACTERS:
-        raise FetchError(f"{archive}: holds {len(text):,} characters, not {N_CHARACTERS:,}; it is another text")
     for name, part in (("train", text[:N_TRAIN]), ("test", text[N_TRAIN:])):
         (options.out / name).mkdir(exist_ok=True)
         lines = (part[i : i + LINE] + "\n" for i in range(0, len(part), LINE))

@@ -29,6 +29,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"  # with a checksum of every other file
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
+LARGEST_HEADER = 1 << 20  # bytes, of the names and shapes of ten thousand tensors
 
 
 def save(folder: Path, model: DiffusionModel, *, about: Mapping[str, Any] | None = None) -> None:
@@ -86,13 +87,13 @@ def verify(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
         files: dict[str, str] = dict(manifest["sha256"])
         newer = int(manifest["format"]) > FORMAT
-        if not newer and not {"config.yaml", "vocab.json", WEIGHTS} <= files.keys():
+        if not newer and (manifest["format"] != FORMAT or not {"config.yaml", "vocab.json", WEIGHTS} <= files.keys()):
             raise ValueError
     except FileNotFoundError:
         raise InputError(
             f"{folder}: not a dnadiff checkpoint (no manifest.json); name a run or checkpoint folder"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path}: damaged; use another checkpoint of the run") from None
     if newer:
         raise InputError(
@@ -131,17 +132,37 @@ def load_classifier(folder: Path) -> SequenceClassifier:
 
 
 def read_vocab(folder: Path) -> Vocab:
-    """The vocabulary of a checkpoint folder."""
-    fields: dict[str, Any] = json.loads((folder / "vocab.json").read_text())
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
-    return Vocab(**values)
+    """The vocabulary of a checkpoint folder.
+
+    Raises:
+        InputError: there is none, or not the one that the manifest names.
+    """
+    try:
+        fields: Any = json.loads((folder / "vocab.json").read_text())
+        named = json.loads((folder / MANIFEST).read_text())["vocab"]
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        vocab = Vocab(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{folder / 'vocab.json'}: damaged; use another checkpoint of the run") from None
+    if vocab.digest() != named:
+        raise InputError(
+            f"{folder / 'vocab.json'}: is not the vocabulary that {MANIFEST} names; use another checkpoint"
+        )
+    return vocab
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file."""
+    """Tensors of a safetensors file.
+
+    Raises:
+        InputError: it is none, is damaged, or lists more tensors than networks have, which would take minutes to read.
+    """
     try:
+        with path.open("rb") as file:
+            if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
+                raise SafetensorError("its header is too large")
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error}); use another checkpoint") from None

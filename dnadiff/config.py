@@ -95,7 +95,7 @@ def decode(schema: type[S], values: Any, *, where: str) -> S:
 
 def read(schema: type[S], path: Path) -> S:
     """Settings from a resolved YAML file, such as the config.yaml of a run folder."""
-    return decode(schema, _read_yaml(path), where=str(path))
+    return decode(schema, read_yaml(path), where=str(path))
 
 
 def to_yaml(settings: Settings) -> str:
@@ -168,7 +168,7 @@ def _read_preset(name: str, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = find_preset(name, beside=seen[-1].parent if seen else Path())
     if path in seen:
         raise InputError(f"{path}: presets use each other in a circle: {' -> '.join(map(str, [*seen, path]))}")
-    own = _read_yaml(path)
+    own = read_yaml(path)
     uses = own.pop("use", [])
     bases = [uses] if isinstance(uses, str) else uses
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
@@ -204,7 +204,12 @@ def _first_sentence(text: str) -> str:
     return re.split(r"\.(?= [A-Z]|$)", " ".join(line.lstrip("# ") for line in comment))[0]
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Plain values of a YAML file: nothing in it is run, followed or multiplied.
+
+    Raises:
+        InputError: it cannot be read, or holds no mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         _check_size(text)

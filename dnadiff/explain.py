@@ -11,6 +11,8 @@ import typer
 
 from dnadiff.cache import cache_folder
 from dnadiff.errors import DnadiffError, OutOfMemoryError, ResourceError
+from dnadiff.shown import printable
+from dnadiff.world import world
 
 LONGEST = 200  # characters of an internal error that are printed
 
@@ -24,12 +26,12 @@ def explain(error: Exception) -> int:
     elif isinstance(error, OSError):
         error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
     if isinstance(error, DnadiffError):
-        typer.echo(f"dnadiff: {error}", err=True)
+        _say(str(error))
         return error.exit_code
     if hasattr(error, "format_message"):
         return _explain_usage(error)
     what = textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST, placeholder=" ...")
-    typer.echo(f"dnadiff: internal error ({what}); {_keep_traceback()}", err=True)
+    _say(f"internal error ({what}); {_keep_traceback()}")
     return 1
 
 
@@ -45,8 +47,15 @@ def _explain_usage(error: Any) -> int:
         message = error.message  # without what typer takes for similar
         mend = f"; a setting is a word, {word}=VALUE"
     command = getattr(getattr(error, "ctx", None), "command_path", "dnadiff")
-    typer.echo(f"dnadiff: {' '.join(message.split()).rstrip('.?')}{mend}; see {command} --help", err=True)
+    _say(f"{' '.join(message.split()).rstrip('.?')}{mend}; see {command} --help")
     return int(error.exit_code)
+
+
+def _say(text: str) -> None:
+    """In one line, whatever names of files are in it."""
+    here = world()
+    who = "" if here.is_first else f" (rank {here.rank})"
+    typer.echo(f"dnadiff{who}: {printable(text.replace(chr(10), ' '))}", err=True)
 
 
 def _keep_traceback() -> str:

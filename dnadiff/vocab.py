@@ -54,6 +54,11 @@ class Vocab:
     unknown: int
     complement: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        ids = (*self.letters, self.mask, self.pad, self.unknown, *(self.complement or ()))
+        if not all(isinstance(each, int) and 0 <= each < self.size for each in ids):
+            raise ValueError(f"ids must be 0 or more, and below the {self.size} rows of the table")
+
     @property
     def n_letters(self) -> int:
         """How many letters the data have; a uniform guess costs log2(n_letters) bits."""

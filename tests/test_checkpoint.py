@@ -1,11 +1,15 @@
 import json
+import time
+from dataclasses import asdict
 
 import pytest
 import torch
+from hostile import many_tensors, mutants, pickles
 from torch import nn
 
 from dnadiff import checkpoint
 from dnadiff.errors import InputError
+from dnadiff.files import sha256
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus
 from dnadiff.vocab import DNA
@@ -28,6 +32,7 @@ def change_manifest(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+@pytest.mark.case(56)
 def test_a_saved_model_loads_to_the_last_bit(model, folder):
     loaded = checkpoint.load(folder)
     assert loaded.config == model.config
@@ -43,6 +48,7 @@ def test_the_manifest_says_what_it_is(folder):
     assert set(manifest["sha256"]) == {"config.yaml", "vocab.json", "weights.safetensors"}
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize("name", ["weights.safetensors", "config.yaml", "vocab.json"])
 @pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:9] + b"!" + data[10:], None])
 def test_damage_is_found_before_anything_is_used(folder, name, damage):
@@ -55,7 +61,7 @@ def test_damage_is_found_before_anything_is_used(folder, name, damage):
         checkpoint.load(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 3, "format": 1}', '{"sha256": {}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 3, "format": 1}', '{"sha256": {}}', "[" * 100_000])
 def test_a_damaged_manifest_is_found(folder, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=r"manifest\.json: damaged"):
@@ -77,6 +83,50 @@ def test_a_manifest_must_cover_the_weights(folder):
         checkpoint.verify(folder)
 
 
+@pytest.mark.case(56)
+@pytest.mark.parametrize("older", [checkpoint.FORMAT - 1, -1])
+def test_a_format_that_never_was_is_refused(folder, older):
+    change_manifest(folder, format=older)
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        checkpoint.load(folder)
+
+
+def replace_file(folder, name, content):
+    """As somebody would who also forges the checksum."""
+    (folder / name).write_bytes(content)
+    known = json.loads((folder / "manifest.json").read_text())["sha256"]
+    change_manifest(folder, sha256={**known, name: sha256(folder / name)})
+
+
+@pytest.mark.case(57)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokens": ["[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]", "T", "G", "C", "A", "N"]},
+        {"mask": 5}, {"letters": [7, 8, 9]}, {"size": 17}, {"complement": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_vocabulary_of_other_tokens_or_ids_is_refused_by_its_hash(folder, change):
+    fields = json.loads((folder / "vocab.json").read_text())
+    replace_file(folder, "vocab.json", json.dumps({**fields, **change}).encode())
+    with pytest.raises(InputError, match=r"vocab\.json: is not the vocabulary that manifest\.json names; use another"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.case(57)
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", "[" * 100_000, '{"tokens": 3}', json.dumps({**asdict(DNA), "more": 1}),
+     *(json.dumps({**asdict(DNA), **change}) for change in ({"mask": 99}, {"letters": [-1]}, {"size": "x"}))],
+)  # fmt: skip
+def test_a_vocabulary_that_is_none_is_refused(folder, text):
+    replace_file(folder, "vocab.json", text.encode())
+    with pytest.raises(InputError, match=r"vocab\.json: damaged; use another checkpoint"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.case(56)
 def test_a_checkpoint_from_the_future_is_refused_with_its_version(folder):
     change_manifest(folder, format=checkpoint.FORMAT + 1, dnadiff="9.9")
     with pytest.raises(InputError, match=r"written by dnadiff 9\.9, which is newer than this; upgrade"):
@@ -88,6 +138,7 @@ def test_what_is_no_checkpoint_is_said_so(tmp_path):
         checkpoint.load(tmp_path)
 
 
+@pytest.mark.case(56)
 def test_misfits_are_listed_and_nothing_is_loaded():
     module = nn.Linear(2, 3)
     before = module.weight.clone()
@@ -117,3 +168,30 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(InputError, match="not a readable safetensors file"):
         checkpoint.read_tensors(tmp_path / "w.safetensors")
+
+
+@pytest.mark.case(51)
+@pytest.mark.parametrize("number", range(10))
+def test_malformed_weights_are_refused_even_with_the_right_checksum(folder, number):
+    content = (folder / "weights.safetensors").read_bytes()
+    replace_file(folder, "weights.safetensors", [*mutants(content).values()][number])
+    with pytest.raises(InputError, match=r"weights\.safetensors: not a readable safetensors file"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.case(51)
+def test_very_many_tensors_are_refused_at_once(folder):
+    replace_file(folder, "weights.safetensors", many_tensors(100_000))
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"not a readable safetensors file \(its header is too large\); use another"):
+        checkpoint.load(folder)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.case(50)
+def test_a_pickle_under_the_name_of_weights_is_never_run(folder, tmp_path):
+    for content in pickles(tmp_path / "ran").values():
+        replace_file(folder, "weights.safetensors", content)
+        with pytest.raises(InputError, match="not a readable safetensors file"):
+            checkpoint.load(folder)
+        assert not (tmp_path / "ran").exists()

@@ -1,5 +1,7 @@
 """The settings themselves are toys here; the shipped presets are tested with the tasks that run them."""
 
+import resource
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +109,7 @@ def test_numbers_may_be_written_with_an_exponent() -> None:
     assert resolve(Root, None, ["train.betas=[1e-1,3e-1]"]).train.betas == (0.1, 0.3)
 
 
+@pytest.mark.case(54)
 @pytest.mark.parametrize(
     ("word", "message"),
     [
@@ -179,6 +182,7 @@ def test_a_missing_kind_or_value_is_named() -> None:
         decode(Root, {"model": {"width": 3}}, where="x")
 
 
+@pytest.mark.case(54)
 @pytest.mark.parametrize("text", ["${oc.env:HOME}", "${train.max_steps}", "$HOME"])
 def test_interpolation_stays_text(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.yaml").write_text(f"name: {text}\n")
@@ -186,6 +190,7 @@ def test_interpolation_stays_text(tmp_path: Path, text: str) -> None:
     assert resolve(Root, None, [f"name={text}"]).name == text
 
 
+@pytest.mark.case(54)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -205,6 +210,34 @@ def test_interpolation_stays_text(tmp_path: Path, text: str) -> None:
 )
 def test_a_file_that_does_not_fit_is_refused(presets: Path, tmp_path: Path, text: str, message: str) -> None:
     assert message in refused_file(tmp_path / "a.yaml", text)
+
+
+LAUGHS = "\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40))])
+
+
+@pytest.mark.case(54)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, "aliases (*name) are not read; write the values out"),
+        ("name: {<<: {a: 1}}", "name: "),
+        ("name: " + "[" * 1_000_000, "nested deeper than 64 levels"),
+        ("name: " + "{a: " * 1_000_000, "nested deeper than 64 levels"),
+        ("\n".join(" " * i + "a:" for i in range(3000)), "nested deeper than 64 levels"),
+        ("- " * 1_000_000, "nested deeper than 64 levels"),
+        ("class_path: os.system\ninit_args: {command: ls}", "class_path: unknown setting"),
+        ("_target_: os.system", "_target_: unknown setting"),
+        ("model: {kind: os.system}", "model.kind: 'os.system' is not one of small, large"),
+        ("model: {_target_: subprocess.run, kind: small}", "model._target_: unknown setting"),
+        ("model: !!python/object/new:subprocess.Popen [[ls]]", "could not determine a constructor"),
+        ("name: !!python/module:os", "could not determine a constructor"),
+    ],
+)
+def test_hostile_settings_run_nothing_and_are_refused_at_once(tmp_path: Path, text: str, message: str) -> None:
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    assert message in refused_file(tmp_path / "a.yaml", text)
+    assert time.monotonic() - began < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,12 @@ def test_letter_index_inverts_letter_ids_and_is_minus_one_elsewhere() -> None:
     assert DNA.letter_index[others].eq(-1).all()
 
 
+@pytest.mark.parametrize("change", [{"mask": 16}, {"letters": (-1, 8)}, {"pad": "4"}, {"complement": (16,) * 16}])
+def test_ids_beyond_the_table_are_refused(change) -> None:
+    with pytest.raises(ValueError, match="ids must be 0 or more, and below the 16 rows of the table"):
+        replace(DNA, **change)
+
+
 def test_special_tokens_are_no_letters() -> None:
     tokens = torch.tensor([[DNA.mask, DNA.pad, DNA.unknown], list(DNA.letters[:3])])
     assert DNA.is_letter(tokens).tolist() == [[False] * 3, [True] * 3]

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeGuard
 import torch
 from torch import Tensor
 
+from dnadiff.archives import open_zip, require_safe_torch
 from dnadiff.errors import InputError
 
 DEEPEST = 8  # levels of settings that are read; an object and what it holds are two
@@ -101,6 +102,7 @@ def _plain(kept: Any, levels: int = DEEPEST) -> Any:
 
 
 def _read(path: Path) -> dict[Any, Any]:
+    require_safe_torch()
     try:
         _require_stored(path)
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -120,7 +122,7 @@ def _read(path: Path) -> dict[Any, Any]:
 def _require_stored(path: Path) -> None:
     """`torch.save` compresses nothing: an archive that does may unpack to any size."""
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("compressed")
 

@@ -16,6 +16,7 @@ from Bio import bgzf
 
 from dnadiff.data.vcf import Record
 from dnadiff.files import unfinished
+from dnadiff.shown import cell
 
 log = logging.getLogger("dnadiff")
 PREFIX = "DNADIFF_"
@@ -85,31 +86,26 @@ def vcf_lines(header: Sequence[str], scored: Iterable[Scored], columns: Sequence
 
 def table_lines(scored: Iterable[Scored], columns: Sequence[Column]) -> Iterator[str]:
     """Columns by tabs, a row for each alternative; POS is 1-based, as in the VCF."""
-    cell = io.StringIO()
-    writer = csv.writer(cell, delimiter="\t", lineterminator="")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, delimiter="\t", lineterminator="")
 
     def line(cells: Sequence[str]) -> str:
-        cell.seek(0)
-        cell.truncate()
+        buffer.seek(0)
+        buffer.truncate()
         writer.writerow(cells)
-        return cell.getvalue()
+        return buffer.getvalue()
 
     yield line([*PLACE, *(column.name for column in columns), "not_scored"])
     for record, found in scored:
-        chrom, pos, name, ref, alternatives = map(_plain, record.columns[:5])
+        chrom, pos, name, ref, alternatives = map(cell, record.columns[:5])
         for alt, each in zip(alternatives.split(","), found, strict=True):
             reason = each if isinstance(each, str) else ""
             values = [""] * len(columns) if isinstance(each, str) else [_number(value, "") for value in each]
-            yield line([chrom, pos, name, ref, _plain(alt), *values, reason])
+            yield line([chrom, pos, name, ref, cell(alt), *values, reason])
 
 
 def _number(value: float, missing: str) -> str:
     return missing if math.isnan(value) else f"{value:.6g}"
-
-
-def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 @contextmanager

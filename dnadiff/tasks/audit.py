@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,6 +21,8 @@ from dnadiff.data.leakage.rows import Rows, cut_records
 from dnadiff.errors import InputError, LeakError, counted
 from dnadiff.files import unfinished
 from dnadiff.inference.progress import progress_bar
+from dnadiff.shown import cell, printable
+from dnadiff.tasks.tables import print_table
 
 log = logging.getLogger("dnadiff")
 MOST_CLASSES = 6  # that fit beside each other
@@ -87,12 +88,12 @@ def pairs(found: Audit, train: Rows, test: Rows) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(rows: Rows, row: int) -> tuple[str, str, str]:
-    return rows.name(row), rows.place(row), rows.class_name(row)
+    return cell(rows.name(row)), cell(rows.place(row)), cell(rows.class_name(row))
 
 
 def report(found: Audit, train: Rows, test: Rows, settings: Comparison) -> None:
     """Print what was compared, and the share of test rows for which each relation holds, of all and by class."""
-    typer.echo(f"train  {train.describe()}\ntest   {test.describe()}")
+    typer.echo(printable(f"train  {train.describe()}\ntest   {test.describe()}"))
     classes = test.classes if len(test.classes) <= MOST_CLASSES else ()
     groups = [np.ones(len(test), bool), *(test.label == number for number in range(len(classes)))]
     table = Table("to a training row", "test rows", "share", *map(escape, classes))
@@ -102,7 +103,7 @@ def report(found: Audit, train: Rows, test: Rows, settings: Comparison) -> None:
         least = f" >= {getattr(settings, relation):g}" if relation in Comparison.model_fields else ""
         _add_row(table, f"{relation}{least}", np.isin(np.arange(len(test)), leak.test), groups)
     _add_row(table, "any", found.is_leaked, groups)
-    Console().print(table)
+    print_table(table)
     if found.n_incomparable:
         few = f"{counted(found.n_incomparable, 'test row')} of {len(test):,}"
         typer.echo(f"{few} too short or too plain to be similar to anything: only the same sequence was looked for")

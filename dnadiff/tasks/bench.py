@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import typer
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -35,6 +34,7 @@ from dnadiff.ops.conv import CONV
 from dnadiff.ops.scan import SCAN
 from dnadiff.ops.trust import Operation, find_trouble
 from dnadiff.tasks.machine import machine, versions
+from dnadiff.tasks.tables import print_table
 from dnadiff.vocab import DNA
 
 
@@ -200,7 +200,7 @@ def _print(measured: list[Measured], title: str) -> None:
     for each in measured:
         rate = f"{_scaled(each.rate)}{each.unit}"
         table.add_row(each.what, each.how, f"{each.seconds * 1e3:,.1f}", rate, f"{each.times_torch:.1f}")
-    Console().print(table)
+    print_table(table)
 
 
 def _scaled(rate: float) -> str:

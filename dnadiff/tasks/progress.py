@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dnadiff.errors import DnadiffError
+from dnadiff.shown import Printable
 
 log = logging.getLogger("dnadiff")
 
@@ -18,8 +21,8 @@ def logged(path: Path) -> Iterator[None]:
 
     An error is written there too, with its traceback where it is none that a user can mend.
     """
-    level, handler = log.level, logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level, handler = log.level, logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(Printable("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     try:
@@ -34,3 +37,9 @@ def logged(path: Path) -> Iterator[None]:
         log.setLevel(level)
         log.removeHandler(handler)
         handler.close()
+
+
+def warned(path: Path) -> dict[str, int]:
+    """What a file of `logged` warns of, and how often: of all processes, and of those before a run was resumed."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return dict(Counter(re.findall(r"^\S+ \S+ WARNING (.*)$", text, re.MULTILINE)))

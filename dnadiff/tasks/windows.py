@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dnadiff.data.domains import open_data
 from dnadiff.data.genome import GenomeSplits
 from dnadiff.data.text.open import TextSplits
 from dnadiff.tasks.settings import TrainConfig
+from dnadiff.tasks.tables import print_table
 
 
 def run(settings: TrainConfig) -> None:
     """Print windows, bases, N and GC per split and contig, or documents, rows and tokens per split."""
     data = open_data(settings.data, seed=settings.train.seed)
-    table = Table(title=str(data.source), title_justify="left", caption_justify="left")
+    table = Table(title=escape(str(data.source)), title_justify="left", caption_justify="left")
     match data:
         case GenomeSplits():
             _genome(data, table)
         case TextSplits():
             _text(data, table)
-    Console().print(table)
+    print_table(table)
 
 
 def _genome(data: GenomeSplits, table: Table) -> None:
@@ -28,7 +29,7 @@ def _genome(data: GenomeSplits, table: Table) -> None:
     for row in data.counts():
         table.add_row(
             row.split,
-            row.contig,
+            escape(row.contig),
             f"{row.windows:,}",
             f"{row.bases:,}",
             f"{100 * row.n_share:.2f}",

@@ -13,6 +13,8 @@ import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from dnadiff import checkpoint
+from dnadiff.archives import require_safe_torch
+from dnadiff.errors import InputError
 from dnadiff.model import ModelConfig
 from dnadiff.vocab import Vocab
 
@@ -39,7 +41,7 @@ class FolderCheckpointIO(CheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         folder = Path(path)
         checkpoint.verify(folder)
-        loaded: dict[str, Any] = torch.load(folder / checkpoint.TRAINING, map_location="cpu", weights_only=True)
+        loaded = _read_state(folder / checkpoint.TRAINING)
         loaded["state_dict"] = _with_prefix(checkpoint.read_tensors(folder / checkpoint.WEIGHTS))
         if (folder / RAW).is_file():
             loaded["current_model_state"] = _with_prefix(checkpoint.read_tensors(folder / RAW))
@@ -47,6 +49,20 @@ class FolderCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         raise AssertionError("RunFolder.prune removes checkpoints")
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    require_safe_torch()
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(loaded, dict):
+            raise TypeError("no mapping")
+    except Exception as error:  # what a damaged or hostile pickle raises has no common base
+        raise InputError(
+            f"{path}: is damaged, or cannot be read without running code ({type(error).__name__}); remove its folder, "
+            "and the run goes on from an older checkpoint"
+        ) from None
+    return loaded
 
 
 def _without_prefix(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

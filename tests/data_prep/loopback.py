@@ -17,6 +17,8 @@ class Web:
     """Bytes after which the next connections end."""
     failures: list[int] = field(default_factory=list)
     """Statuses that the next requests get."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Where a path leads instead."""
     has_ranges: bool = True
     content_type: str = "application/octet-stream"
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -55,6 +57,12 @@ class Answer(BaseHTTPRequestHandler):
         web.asked.append((self.path, wanted))
         if web.failures or self.path not in web.files:
             self.send_error(web.failures.pop(0) if web.failures else 404)
+            return
+        if self.path in web.redirects:
+            self.send_response(302)
+            self.send_header("Location", web.redirects[self.path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         body = web.files[self.path]
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and web.has_ranges else 0

@@ -56,6 +56,7 @@ def test_a_second_run_verifies_and_gets_nothing(web: Web, tmp_path: Path) -> Non
     assert len(web.asked) == n_asked
 
 
+@pytest.mark.case(53)
 def test_cut_connections_are_resumed_where_they_ended(web: Web, tmp_path: Path) -> None:
     web.cuts = [30_000, 1, 20_000]
     get(web, tmp_path / "hg38.fa.gz")
@@ -63,6 +64,7 @@ def test_cut_connections_are_resumed_where_they_ended(web: Web, tmp_path: Path) 
     assert [wanted for _, wanted in web.asked] == [None, "bytes=30000-", "bytes=30001-", "bytes=50001-"]
 
 
+@pytest.mark.case(53)
 def test_a_later_run_goes_on_from_what_the_first_left(web: Web, tmp_path: Path) -> None:
     web.cuts = [30_000] + [0] * fetch.N_TRIES
     with pytest.raises(fetch.FetchError, match=r"cut, .* are missing at 30,000 bytes; run again to go on from there"):
@@ -92,6 +94,7 @@ def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
     assert (tmp_path / "hg38.fa.gz").read_bytes() == GENOME
 
 
+@pytest.mark.case(53)
 def test_a_wrong_checksum_never_gets_the_name(web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(web, tmp_path) == 2
     message = capsys.readouterr().err
@@ -106,12 +109,33 @@ def test_a_file_of_that_name_that_is_another_is_left_alone(web: Web, tmp_path: P
     assert (tmp_path / "hg38.fa.gz").read_bytes() == b"mine"
 
 
+@pytest.mark.case(53)
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/octet-stream"])
 def test_a_web_page_is_refused(web: Web, tmp_path: Path, content_type: str) -> None:
     web.files["/hg38.fa.gz"], web.content_type = b"\n<!DOCTYPE html><title>Sign in</title>", content_type
     with pytest.raises(fetch.FetchError, match="a web page came instead of the file; open the address in a browser"):
         get(web, tmp_path / "hg38.fa.gz")
     assert "hg38.fa.gz" not in names(tmp_path)
+
+
+@pytest.mark.case(53)
+@pytest.mark.parametrize("to", ["file:///etc/hostname", "data:,x"])
+def test_an_address_that_leads_elsewhere_than_the_web_is_refused(web: Web, tmp_path: Path, to: str) -> None:
+    web.redirects["/hg38.fa.gz"] = to
+    with pytest.raises(fetch.FetchError, match=r"/hg38\.fa\.gz: HTTP Error 302: .*; check the address") as caught:
+        get(web, tmp_path / "hg38.fa.gz")
+    assert "\n" not in str(caught.value)
+    assert not names(tmp_path)
+
+
+def test_a_redirect_within_the_web_is_followed_and_what_comes_is_verified(web: Web, tmp_path: Path) -> None:
+    web.files |= {"/old": b"", "/wrong": b""}
+    web.redirects |= {"/old": "/hg38.fa.gz", "/wrong": "/split.bed"}
+    fetch.fetch(f"{web.url}/old", tmp_path / "a", md5=MD5, licence="none", first_wait_s=0)
+    assert (tmp_path / "a").read_bytes() == GENOME
+    with pytest.raises(fetch.FetchError, match="what came is removed"):
+        fetch.fetch(f"{web.url}/wrong", tmp_path / "b", md5=MD5, licence="none", first_wait_s=0)
+    assert names(tmp_path) == {"a", "a.json"}
 
 
 def test_an_address_that_is_wrong_is_named(web: Web, tmp_path: Path) -> None:

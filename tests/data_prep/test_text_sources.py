@@ -101,6 +101,40 @@ def test_another_archive_than_lm1b_is_refused(web: Web, tmp_path: Path, capsys: 
     assert "is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.case(52)
+def test_a_hostile_archive_in_lm1b_s_place_writes_nothing_elsewhere(web: Web, tmp_path: Path) -> None:
+    inside, secret = "lm1b/training-monolingual.tokenized.shuffled", tmp_path / "secret"
+    secret.write_text("kept")
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w:gz") as tar:
+        for name, kind in {
+            f"{inside}/news.en-1/../../../escaped": tarfile.REGTYPE, "/tmp/news.en-escaped": tarfile.REGTYPE,
+            f"{inside}/news.en-link": tarfile.SYMTYPE, f"{inside}/news.en-hard": tarfile.LNKTYPE,
+            f"{inside}/news.en-pipe": tarfile.FIFOTYPE, f"{inside}/news.en-device": tarfile.CHRTYPE,
+            f"{inside}/news.en..": tarfile.REGTYPE,
+        }.items():  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, str(secret)
+            tar.addfile(member)
+    web.files["/lm1b"] = into.getvalue()
+    assert lm1b.main(["--out", str(tmp_path / "out"), "--url", f"{web.url}/lm1b"]) == 2
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.suffix == ".txt"} == {"news.en...txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "secret"}
+    assert secret.read_text() == "kept"
+
+
+@pytest.mark.case(52)
+@pytest.mark.parametrize("limit", ["MOST_MEMBERS", "MOST_BYTES"])
+def test_an_archive_that_swells_is_refused_before_it_is_unpacked(
+    limit: str, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lm1b, limit, 1)
+    web.files["/lm1b"] = lm1b_archive({"training": "a b\n", "heldout": "c d\n"})
+    assert lm1b.main(["--out", str(tmp_path), "--url", f"{web.url}/lm1b"]) == 2
+    assert "it is another" in capsys.readouterr().err
+    assert "c d" not in "".join(path.read_text() for path in tmp_path.rglob("*.txt"))
+
+
 def lm1b_archive(sentences: dict[str, str]) -> bytes:
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w:gz") as tar:

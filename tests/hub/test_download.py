@@ -35,6 +35,7 @@ def test_a_model_of_the_hub_gives_the_published_logits(hub, commit, revision):
     assert close(model.network(FOUND.tensors["in.input_ids"]), FOUND.tensors["out.logits"])
 
 
+@pytest.mark.case(55)
 def test_neither_code_nor_anything_else_is_fetched(hub, commit):
     folder = download.download(Path(f"hf:{NAME}"))
     assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors"}
@@ -52,6 +53,7 @@ def test_settings_keep_the_commit_and_manifests_every_hash(hub, commit, tmp_path
     assert about["sha256"]["model.safetensors"] == digest(tmp_path / "ps" / "model.safetensors")
 
 
+@pytest.mark.case(59)
 def test_what_was_fetched_opens_without_the_hub(hub, commit, monkeypatch):
     name = lasting_name(Path(f"hf:{NAME}"))
     download._download.cache_clear()
@@ -77,11 +79,13 @@ def test_pickles_are_fetched_only_where_there_is_nothing_better(hub, tmp_path):
     assert not (download.download(Path("hf:someone/both")) / "pytorch_model.bin").exists()
 
 
+@pytest.mark.case(53)
 def test_a_cut_download_goes_on_where_it_stopped(hub, commit):
     hub.cuts = [1000] * 3
     assert dnadiff.load(f"hf:{NAME}").network is not None
 
 
+@pytest.mark.case(53)
 @pytest.mark.parametrize(
     "harm",
     [
@@ -100,6 +104,7 @@ def test_what_is_not_the_file_is_refused_and_not_kept(hub, commit, harm, tmp_pat
     assert not list((tmp_path / "hub-cache").rglob("model.safetensors"))
 
 
+@pytest.mark.case(53)
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_file_of_the_right_length_and_other_content_is_refused_and_removed(hub, commit, name):
     content = hub.models[NAME][commit][name]
@@ -127,6 +132,7 @@ def test_names_that_lead_nowhere_are_refused(hub, commit, name, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.case(59)
 def test_a_hub_that_cannot_be_reached_is_said_so(hub, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ResourceError, match=r"cannot be fetched .*; try again"):

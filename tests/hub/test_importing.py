@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import shutil
-import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from hostile import many_tensors, mutants, pickles
 from omegaconf import OmegaConf
 from published_models import CADUCEUS, GOLDEN, close, golden, write_dit, write_folder, write_tokenizer
 from safetensors.torch import save_file
@@ -47,6 +45,7 @@ def refused(path: Path, message: str) -> None:
     assert not {file for file in kept if file.suffix != ".lock"}
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize("name", CADUCEUS)
 @pytest.mark.parametrize("form", ["safetensors", "bin"])
 def test_caduceus_gives_the_published_logits(name, form, tmp_path):
@@ -94,6 +93,7 @@ def lightning(tmp_path):
     return write
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize(("suffix", "expected"), [("", "out.logits_ema"), ("@raw", "out.logits_raw")])
 def test_a_checkpoint_gives_the_published_logits_raw_and_averaged(lightning, suffix, expected):
     found = golden("mdlm_ckpt_a").tensors
@@ -124,6 +124,7 @@ def test_dimamba_is_read_from_its_checkpoint(tmp_path, lightning):
     assert close(model.network(found.tensors["in.input_ids"], hidden), found.tensors["out.logits"])
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -175,46 +176,18 @@ def test_reading_draws_nothing_from_the_global_generator(folder):
 # What must not be trusted: RELIABILITY's cases 50 to 57, as far as published models go.
 
 
-class Runs:
-    """What a hostile pickle does."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.marker),)
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "best.ckpt"])
+@pytest.mark.case(50)
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "best.ckpt", "best.pt", "x.npz", "x.pkl"])
 def test_a_malicious_pickle_is_never_run(folder, name, tmp_path):
     (folder / "model.safetensors").unlink()
-    torch.save({"state_dict": {"a": torch.zeros(1)}, "x": Runs(tmp_path / "ran")}, folder / name)
-    refused(folder / name if name.endswith("ckpt") else folder, "without running code|not a readable safetensors")
-    (folder / name).write_bytes(pickle.dumps(Runs(tmp_path / "ran")))
-    refused(folder / name if name.endswith("ckpt") else folder, "without running code|not a readable safetensors")
-    assert not (tmp_path / "ran").exists()
+    for content in pickles(tmp_path / "ran").values():
+        (folder / name).write_bytes(content)
+        named = folder if name in importing.WEIGHTS else folder / name
+        refused(named, "without running code|not a readable safetensors|is a file; name a run folder")
+        assert not (tmp_path / "ran").exists()
 
 
-def mutants(content: bytes) -> dict[str, bytes]:
-    size = struct.unpack("<Q", content[:8])[0]
-    header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
-    name = next(name for name in header if name != "__metadata__")
-
-    def with_header(text: bytes) -> bytes:
-        return struct.pack("<Q", len(text)) + text + data
-
-    def with_entry(**changes: object) -> bytes:
-        return with_header(json.dumps({**header, name: {**header[name], **changes}}).encode())
-
-    return {
-        "empty": b"", "cut in the header": content[:20], "cut in the data": content[:-10],
-        "longer than it says": content + b"0123456789", "a huge header": struct.pack("<Q", 1 << 60) + content[8:],
-        "no JSON": with_header(b"x" * size), "negative offsets": with_entry(data_offsets=[-8, 0]),
-        "overlapping": with_entry(data_offsets=[0, 4]), "an unknown type": with_entry(dtype="PICKLE"),
-        "a shape that overflows": with_entry(shape=[1 << 40, 1 << 40]),
-    }  # fmt: skip
-
-
+@pytest.mark.case(51)
 @pytest.mark.parametrize("number", range(10))
 def test_malformed_weights_are_refused_at_once(folder, number):
     path = folder / "model.safetensors"
@@ -222,14 +195,15 @@ def test_malformed_weights_are_refused_at_once(folder, number):
     refused(folder, r"model\.safetensors: not a readable safetensors file")
 
 
+@pytest.mark.case(51)
 def test_very_many_tensors_are_refused_at_once(folder):
-    header = json.dumps({f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)})
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    (folder / "model.safetensors").write_bytes(many_tensors(100_000))
     refused(folder, "its header is too large")
     save_file({f"t{i}": torch.zeros(0) for i in range(1000)}, folder / "model.safetensors")
     refused(folder, r"^.{200,3000}$")
 
 
+@pytest.mark.case(50, 52)
 @pytest.mark.parametrize("entry", ["../outside", "/tmp/outside", "archive/data.pkl"])
 def test_an_archive_never_writes_nor_grows(folder, entry, tmp_path):
     path = tmp_path / "deep" / "x.ckpt"
@@ -241,6 +215,7 @@ def test_an_archive_never_writes_nor_grows(folder, entry, tmp_path):
     assert {*tmp_path.rglob("*")} == before
 
 
+@pytest.mark.case(52)
 def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):
     with (
         zipfile.ZipFile(GOLDEN / "mdlm_ckpt_a.ckpt") as stored,
@@ -251,6 +226,7 @@ def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):
     refused(tmp_path / "x.ckpt", r"x\.ckpt: is damaged, or no checkpoint .*; get it anew")
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -274,6 +250,7 @@ def test_a_config_that_is_none_is_refused(folder, text):
     refused(folder, r"config\.json: not readable settings .*; get it anew")
 
 
+@pytest.mark.case(55)
 def test_code_beside_the_weights_is_never_run(folder, tmp_path):
     (folder / "modeling_caduceus.py").write_text(f"import os; os.mkdir({str(tmp_path / 'ran')!r})")
     change_config(folder, auto_map={"AutoModelForMaskedLM": "modeling_caduceus.CaduceusForMaskedLM"})
@@ -281,6 +258,7 @@ def test_code_beside_the_weights_is_never_run(folder, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.case(56)
 def test_swapped_and_untied_tensors_are_refused(folder):
     found = golden("caduceus_ps_add_tie_fused")
     layer = "caduceus.backbone.layers.0.mixer.submodule"
@@ -294,6 +272,7 @@ def test_swapped_and_untied_tensors_are_refused(folder):
     refused(folder, f"{name} differs from the tensor it is tied to")
 
 
+@pytest.mark.case(57)
 def test_another_vocabulary_is_refused(folder, tmp_path):
     (folder / "tokenizer_config.json").write_text('{"characters": ["A", "T", "G", "C", "N"]}')
     refused(folder, r"tokenizer_config\.json: characters are \['A', 'T', .* not \['A', 'C'")

@@ -72,6 +72,7 @@ def test_what_stands_beside_the_weights_is_neither_needed_nor_made(written):
     assert torch.equal(published_weights(path, "raw", buffers=[])["weight"], weight)
 
 
+@pytest.mark.case(50)
 @pytest.mark.parametrize("function", [exec, print], ids=lambda function: function.__name__)
 def test_foreign_functions_are_skipped(written, tmp_path, capsys, function):
     marker = tmp_path / "ran"
@@ -81,6 +82,7 @@ def test_foreign_functions_are_skipped(written, tmp_path, capsys, function):
     assert not capsys.readouterr().out
 
 
+@pytest.mark.case(50)
 def test_the_system_is_never_called(written, tmp_path):
     marker = tmp_path / "ran"
     path = written(state_dict={"weight": torch.zeros(1)}, other=Runs(os.mkdir, str(marker)))
@@ -119,6 +121,7 @@ def test_files_without_what_is_asked_for_are_refused(written, content, message):
     assert str(caught.value) == f"{path}: {message}"
 
 
+@pytest.mark.case(56)
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", FILE.read_bytes()[:5000]])
 def test_damaged_files_are_refused_in_one_line(tmp_path, content):
     path = tmp_path / "x.ckpt"

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dnadiff.errors import InputError
-from dnadiff.tasks.progress import logged
+from dnadiff.tasks.progress import logged, warned
 
 log = logging.getLogger("dnadiff")
 
@@ -32,3 +32,15 @@ def test_the_file_says_why_the_work_ended_with_a_traceback_where_nobody_foresaw_
         raise ZeroDivisionError("oops")
     assert (tmp_path / "log.txt").read_text().endswith("ZeroDivisionError: oops\n")
     assert "Traceback" in (tmp_path / "log.txt").read_text()
+
+
+def test_warnings_are_counted_over_all_processes_and_times(tmp_path):
+    path = tmp_path / "log.txt"
+    assert warned(path) == {}
+    for _ in range(2):
+        with logged(path):
+            log.warning("%s: 3 rows repeat another", "a.csv")
+            log.info("said, no WARNING")
+    with logged(path):
+        log.warning("b\x1b[2K")
+    assert warned(path) == {"a.csv: 3 rows repeat another": 2, r"b\x1b[2K": 1}
