@@ -10,7 +10,7 @@ import logging
 import mmap
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,20 @@ from dnadiff.data.index import Index, Ints
 from dnadiff.data.indexed import Identity, indexed, warn_of_stale_fai
 from dnadiff.data.inputs import find_file
 from dnadiff.data.scan import SYMBOL_CODE, SYMBOL_U
-from dnadiff.dna import ENCODE
+from dnadiff.dna import ENCODE, INVALID
 from dnadiff.errors import InputError, nearest
 from dnadiff.files import sha256
+from dnadiff.vocab import DNA
 
 log = logging.getLogger(__name__)
 CACHED_BP = 1 << 18  # windows are read in pieces that stay in the processor's cache
 Tokens = NDArray[np.uint8]
-_TABLE = ENCODE.tobytes()
+SoftMasked = Literal["bases", "unknown"]
+_IS_LOWER = (ENCODE != INVALID) & (np.arange(256) >= ord("a"))
+_TABLES: dict[SoftMasked, bytes] = {
+    "bases": ENCODE.tobytes(),
+    "unknown": np.where(_IS_LOWER, np.uint8(DNA.unknown), ENCODE).tobytes(),
+}
 
 
 class Genome:
@@ -36,31 +42,43 @@ class Genome:
     Attributes:
         path: as the user named it.
         index: of the plain file.
+        soft_masked: what tokens of lower-case bases are.
     """
 
-    def __init__(self, path: Path, plain: Path, identity: Identity, index: Index) -> None:
+    def __init__(
+        self, path: Path, plain: Path, identity: Identity, index: Index, soft_masked: SoftMasked = "bases"
+    ) -> None:
         """Use `Genome.open`; `plain` is the uncompressed file, `identity` what it was when it was scanned."""
         self.path = path
         self.index = index
+        self.soft_masked: SoftMasked = soft_masked
         self._plain = plain
         self._identity = identity
         self._map: memoryview | None = None
 
     @classmethod
-    def open(cls, path: str | Path, *, cache: Path | None = None, obeys_codes: bool = False) -> Genome:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        cache: Path | None = None,
+        obeys_codes: bool = False,
+        soft_masked: SoftMasked = "bases",
+    ) -> Genome:
         """Open a FASTA file, plain or compressed; the first time, the whole file is read and checked.
 
         Args:
             path: of the file; `~` is expanded.
             cache: folder for the index; None for the user's.
             obeys_codes: the caller reads IUPAC codes as what they mean, in `text`, so that there is nothing to warn of.
+            soft_masked: read lower-case bases as the bases they are, or as unknown.
 
         Raises:
             InputError: no such file, not a FASTA file, or one that cannot be read without guessing.
             ResourceError: the cache cannot be written, or has no room for the unpacked file.
         """
         source = find_file(path)
-        genome = cls(source, *indexed(source, cache or cache_folder()))
+        genome = cls(source, *indexed(source, cache or cache_folder()), soft_masked)
         for symbol, count in genome.warnings.items():
             if not (obeys_codes and symbol == SYMBOL_CODE):
                 log.warning("%s: %s: %s", source, symbol, f"{count:,}")
@@ -116,17 +134,22 @@ class Genome:
         self._check_bounds(contigs, starts, length)
         begin = self.index.byte_at(contigs, starts).tolist()
         end = (self.index.byte_at(contigs, starts + (length - 1)) + 1).tolist()
-        data, tokens = self._bytes(), np.empty((len(starts), length), np.uint8)
+        data, table, tokens = self._bytes(), _TABLES[self.soft_masked], np.empty((len(starts), length), np.uint8)
         at_once = max(1, CACHED_BP // length)
         for row in range(0, len(starts), at_once):
             rows = slice(row, row + at_once)
             text = b"".join([data[i:j] for i, j in zip(begin[rows], end[rows], strict=True)])
-            tokens[rows] = np.frombuffer(text.translate(_TABLE, b"\r\n"), np.uint8).reshape(-1, length)
+            tokens[rows] = np.frombuffer(text.translate(table, b"\r\n"), np.uint8).reshape(-1, length)
         return tokens
 
     def share_unknown(self, contigs: Ints, starts: Ints, length: int) -> NDArray[np.float64]:
-        """(n,) float64: the share of unknown bases in each window, from the index alone."""
-        return self.index.count_unknown(contigs, starts, length) / length
+        """(n,) float64: the share of unknown bases in each window: from the index, which has no lower case, or read."""
+        if self.soft_masked == "bases":
+            return self.index.count_unknown(contigs, starts, length) / length
+        at_once = max(1, CACHED_BP // length)
+        parts = [slice(row, row + at_once) for row in range(0, len(starts), at_once)]
+        read = [(self.read(contigs[rows], starts[rows], length) == DNA.unknown).mean(axis=1) for rows in parts]
+        return np.concatenate([np.empty(0), *read])
 
     def _number(self, contig: str) -> Ints:
         """(1,), as `read` takes it."""

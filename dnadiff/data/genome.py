@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from dnadiff.cache import cache_folder
 from dnadiff.config import Settings
 from dnadiff.data.bed import SPLITS, Intervals, read_bed
-from dnadiff.data.fasta import Genome
+from dnadiff.data.fasta import Genome, SoftMasked
 from dnadiff.data.inputs import absolute
 from dnadiff.data.row_labels import RowLabels, read_labels
 from dnadiff.data.splits import (
@@ -68,6 +68,8 @@ class GenomeData(Settings):
     """Which bases are for training, validation and testing."""
     max_n: float = Field(0.1, ge=0, le=1)
     """Largest share of unknown bases in a window."""
+    soft_masked: SoftMasked = "bases"
+    """Lower-case bases, repeats mostly: `bases` like all others, or `unknown` like N, never hidden or scored."""
     reverse_complement: bool = True
     """Draw the strand of each training window at random."""
     jitter: int = Field(0, ge=0)
@@ -167,7 +169,8 @@ def open_data(settings: GenomeData, *, seed: int) -> GenomeSplits:
         InputError: a file or setting that cannot be used, or a split that was asked for has no window.
         LeakError: rows of different splits overlap.
     """
-    genome = Genome.open(settings.ref if settings.ref is not None else _toy_genome())
+    ref = settings.ref if settings.ref is not None else _toy_genome()
+    genome = Genome.open(ref, soft_masked=settings.soft_masked)
     check_known(settings.exclude, genome.contigs, "data.exclude")
     bed = settings.windows or settings.regions or (_toy_isochores() if settings.label else None)
     rows = _rows(settings, genome, bed)
@@ -281,6 +284,8 @@ def _fingerprint(genome: Genome, windows: Windows, settings: GenomeData, labels:
     for column in (windows.contig, windows.start, windows.strand, windows.split, windows.low, windows.high):
         digest.update(column.tobytes())
     digest.update(f"{settings.length} {settings.reverse_complement} {settings.jitter}".encode())
+    if settings.soft_masked != "bases":
+        digest.update(settings.soft_masked.encode())
     if labels is not None:
         digest.update(repr(labels.names).encode() + labels.number[windows.row].tobytes())
     return digest.hexdigest()

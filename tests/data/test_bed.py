@@ -22,6 +22,7 @@ def rows(found: Intervals) -> list[tuple[int, int, int]]:
     return list(zip(found.contig.tolist(), found.start.tolist(), found.end.tolist(), strict=True))
 
 
+@pytest.mark.case(37)
 def test_columns_comments_and_line_ends(tmp_path: Path) -> None:
     content = (
         'browser position chr1\ntrack name="x"\n# comment\nchrom\tchromStart\tchromEnd\n'
@@ -54,6 +55,8 @@ BAD = {
     "chr1\t1.0\t20": "start '1.0' is not a whole number",
     "chr1\t\u0661\t20": "start '\u0661' is not a whole number",
     "chr1\t0\t99999999999999999999": "end 99999999999999999999 is beyond 'chr1'",
+    f"chr1\t0\t{'9' * 5000}": f"end '{'9' * 60}'... is not a whole number in plain digits",
+    f"{'c' * 5000}\t0\t9": f"contig '{'c' * 60}'... is not in the genome",
     "chr1\t10": "2 columns where a row has contig, start and end",
     "chr1\t1\t2\tn\t0\tx": "strand 'x' is not one of + - .",
     "1\t1\t2": "contig '1' is not in the genome, which has 'chr1'; set data.rename_contigs=true",
@@ -61,6 +64,7 @@ BAD = {
 }
 
 
+@pytest.mark.case(35, 36)
 @pytest.mark.parametrize("row", BAD)
 def test_bad_rows_are_refused_or_skipped_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, row: str
@@ -72,6 +76,7 @@ def test_bad_rows_are_refused_or_skipped_and_counted(
     assert "1 bad rows skipped, the first at line 2" in caplog.text
 
 
+@pytest.mark.case(35)
 def test_the_first_five_bad_rows_are_spelt_out_and_all_are_counted(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, "chr1\t9\t1\n" * 7)
@@ -79,22 +84,26 @@ def test_the_first_five_bad_rows_are_spelt_out_and_all_are_counted(tmp_path: Pat
     assert "7 bad rows in all" in str(caught.value)
 
 
+@pytest.mark.case(37)
 @pytest.mark.parametrize("content", ["", "# only\n", "chr1\t9\t1\n"])
 def test_no_intervals_are_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match="no intervals; a row is contig, start and end, separated by tabs"):
         read(tmp_path, content, on_bad="skip")
 
 
+@pytest.mark.case(37)
 def test_a_genome_in_place_of_intervals_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 1: begins with '>', as FASTA does; a genome is given with --ref$"):
         read(tmp_path, ">chr1\nACGT\n" * 5)
 
 
+@pytest.mark.case(36)
 def test_a_well_known_genome_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"another assembly\? the genome looks like hg38"):
         read(tmp_path, "chr1\t0\t249250621\n", contigs={"chr1": 248956422})
 
 
+@pytest.mark.case(36)
 @pytest.mark.parametrize(
     ("genome", "bed"),
     [("chr1", "1"), ("1", "chr1"), ("chrM", "MT"), ("MT", "chrM"), ("M", "chrM"), ("chrMT", "M"), ("chrX", "X")],
@@ -104,6 +113,17 @@ def test_contigs_are_renamed_on_request(tmp_path: Path, genome: str, bed: str) -
     assert found.contig.tolist() == [1, 1]
 
 
+@pytest.mark.case(36)
+def test_a_name_that_two_contigs_claim_means_neither(tmp_path: Path) -> None:
+    """UCSC's hg19 has chrM beside chrMT, two sequences."""
+    contigs = {"chrM": 100, "chrMT": 100, "chr1": 100}
+    for name in ("M", "MT"):
+        with pytest.raises(InputError, match=f"line 1: contig '{name}' is not in the genome"):
+            read(tmp_path, f"{name}\t1\t2\n", contigs=contigs, rename_contigs=True)
+    assert read(tmp_path, "1\t1\t2\nchrMT\t1\t2\n", contigs=contigs, rename_contigs=True).contig.tolist() == [2, 1]
+
+
+@pytest.mark.case(38)
 def test_overlaps_and_repeats_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     read(tmp_path, "chr1\t0\t10\nchr2\t5\t8\nchr1\t9\t12\nchr1\t0\t10\nchr1\t12\t20\nchr1\t13\t14\n")
     assert "3 rows overlap an earlier one, 1 of them repeat one" in caplog.text

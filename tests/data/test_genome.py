@@ -48,6 +48,7 @@ def text_of(windows: WindowSet, *, epoch: int | None = None) -> list[str]:
     return [dna.decode(row) for row in windows.rows(np.arange(len(windows)), epoch=epoch)]
 
 
+@pytest.mark.case(31, 34)
 def test_rows_are_the_bases_at_their_coordinates(ref: str) -> None:
     data = open_data(settings(ref, split=CHROMOSOMES, max_n=1.0, stride=70), seed=0)
     assert {name: len(windows) for name, windows in data.sets().items()} == {"train": 56, "valid": 29, "test": 13}
@@ -59,6 +60,7 @@ def test_rows_are_the_bases_at_their_coordinates(ref: str) -> None:
     assert data.test.regions() == [("chr3", 0, 940)]
 
 
+@pytest.mark.case(31)
 def test_windows_with_too_many_unknown_bases_are_left_out_and_counted(ref: str) -> None:
     data = open_data(settings(ref, split=CHROMOSOMES, max_n=0.5, stride=30), seed=0)
     every = open_data(settings(ref, split=CHROMOSOMES, max_n=1.0, stride=30), seed=0)
@@ -69,6 +71,44 @@ def test_windows_with_too_many_unknown_bases_are_left_out_and_counted(ref: str) 
     assert "unknown" not in every.left_out
 
 
+@pytest.mark.case(22, 23)
+def test_empty_records_give_no_window_and_symbols_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "genome.fa"
+    path.write_text(">empty\n" + fasta_text({"a": "ACGTuRNnacgt" * 50}) + ">last\n")
+    data = open_data(settings(str(path), length=12, max_n=1.0), seed=0)
+    assert data.describe()["contigs"] == "3"
+    assert {windows.coordinates(i)[0] for windows in data.sets().values() for i in range(len(windows))} == {"a"}
+    counts = {"U read as T": "50", "IUPAC codes read as N": "50", "N": "100", "lower case": "300"}
+    assert counts.items() <= data.describe().items()
+
+
+@pytest.mark.case(23)
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_soft_masked_bases_are_kept_or_dropped(tmp_path: Path, strand: str) -> None:
+    bases = "".join(base.lower() if i % 7 < i // 60 else base for i, base in enumerate(random_bases(360)))
+    (tmp_path / "genome.fa").write_text(fasta_text({"a": bases}))
+    rows = bed(tmp_path, *(("a", start, start + 60, "train", 0, strand) for start in range(0, 360, 60)))
+    found = {}
+    for how in ("bases", "unknown"):
+        given = settings(str(tmp_path / "genome.fa"), windows=rows, length=60, max_n=0.5, soft_masked=how)
+        found[how] = open_data(given, seed=0)
+    hard = "".join("N" if base.islower() else base for base in bases)
+    kept = [start for start in range(0, 360, 60) if hard[start : start + 60].count("N") <= 30]
+    expected = {
+        "bases": [bases[start : start + 60].upper() for start in range(0, 360, 60)],
+        "unknown": [hard[start : start + 60] for start in kept],
+    }
+    assert 0 < len(kept) < 6
+    for how, data in found.items():
+        tokens = [dna.encode(row) for row in expected[how]]
+        assert text_of(data.train) == [
+            dna.decode(row if strand == "+" else dna.reverse_complement(row)) for row in tokens
+        ]
+        assert data.dropped["windows with too many unknown bases"] == 6 - len(expected[how])
+    assert found["bases"].fingerprint != found["unknown"].fingerprint
+
+
+@pytest.mark.case(38)
 def test_a_minus_strand_reads_the_opposite_strand(ref: str, tmp_path: Path) -> None:
     rows = bed(tmp_path, ("chr1", 50, 150, "train", 0, "-"), ("chr1", 200, 300, "valid", 0, "+"))
     data = open_data(settings(ref, windows=rows), seed=0)
@@ -78,6 +118,7 @@ def test_a_minus_strand_reads_the_opposite_strand(ref: str, tmp_path: Path) -> N
     assert text_of(data.valid) == [CONTIGS["chr1"][200:300]]
 
 
+@pytest.mark.case(31)
 def test_rows_as_windows_and_as_regions(ref: str, tmp_path: Path) -> None:
     rows = bed(tmp_path, ("chr1", 0, 100, "train"), ("chr1", 100, 350, "train"), ("chr1", 400, 499, "test"))
     for field in ("windows", "regions"):
@@ -174,6 +215,7 @@ def send_digest(windows: WindowSet, queue: "multiprocessing.Queue[list[bytes]]")
     queue.put(digest(windows))
 
 
+@pytest.mark.case(28)
 def test_workers_of_any_kind_read_the_same_rows(ref: str) -> None:
     windows = open_data(settings(ref, split=CHROMOSOMES, jitter=20), seed=0).train
     expected = digest(windows)
@@ -240,6 +282,7 @@ def test_settings_that_cannot_work_are_refused(ref: str, tmp_path: Path) -> None
             open_data(settings(ref, **values), seed=0)
 
 
+@pytest.mark.case(36)
 def test_contigs_of_another_tradition_are_renamed(ref: str, tmp_path: Path) -> None:
     rows = bed(tmp_path, ("1", 0, 200, "train"), ("2", 0, 200, "valid"))
     with pytest.raises(InputError, match=r"set data.rename_contigs=true"):

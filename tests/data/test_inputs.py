@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from children import peak_growth
 
 from dnadiff.data.inputs import find_file, lines
 from dnadiff.errors import InputError
 
 
+@pytest.mark.case(33)
 @pytest.mark.parametrize("name", ["with space.fa", "ünï.fa", "-x.fa", "$HOME.fa", "C:x.fa"])
 def test_odd_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     (tmp_path / name).write_text("x")
@@ -18,18 +20,21 @@ def test_odd_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     assert find_file(name).read_text() == "x"
 
 
+@pytest.mark.case(33)
 def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "x.fa").write_text("x")
     assert find_file("~/x.fa") == tmp_path / "x.fa"
 
 
+@pytest.mark.case(33)
 @pytest.mark.parametrize("url", ["https://example.org/hg38.fa", "ftp://example.org/a", "s3://bucket/a", "file:///a"])
 def test_urls_are_refused(url: str) -> None:
     with pytest.raises(InputError, match="is a URL; download the file first"):
         find_file(url)
 
 
+@pytest.mark.case(21, 33)
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -45,6 +50,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             find_file(tmp_path / name)
 
 
+@pytest.mark.case(37)
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 @pytest.mark.parametrize("block", [1, 2, 3, 1000])
 def test_lines_lose_their_ends_of_any_kind(
@@ -56,6 +62,24 @@ def test_lines_lose_their_ends_of_any_kind(
     assert list(lines(path)) == ["a", "", "é", "last"]
 
 
+@pytest.mark.case(37)
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_without_an_end_is_refused_in_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
+) -> None:
+    """As a few compressed bytes unpack to."""
+    monkeypatch.setattr("dnadiff.data.inputs.LONGEST_LINE_BYTES", 10**7)
+    path = tmp_path / "x.bed.gz"
+    path.write_bytes(gzip.compress(bytes(5 * 10**7) + end, compresslevel=1))
+
+    def read() -> None:
+        with pytest.raises(InputError, match=r"x\.bed\.gz: a line of more than 10,000,000 bytes; break it up"):
+            list(lines(path))
+
+    assert peak_growth(read) < 3 * 10**7
+
+
+@pytest.mark.case(37)
 def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc\n\xff\xfe\n")
     with pytest.raises(InputError, match=r"x: is not UTF-8 text \(invalid start byte\); save it as plain text"):

@@ -96,6 +96,15 @@ def test_the_toy_genome_has_classes_whose_composition_differs_as_they_say(
     assert max(gc.values()) - min(gc.values()) > 0.05
 
 
+def test_a_damaged_list_of_classes_is_written_again(tmp_path: Path) -> None:
+    path = toy.write_toy_isochores(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"gc24", b"gc52"))
+    assert toy.write_toy_isochores(tmp_path).read_bytes() == whole
+    before = path.stat().st_mtime_ns
+    assert toy.write_toy_isochores(tmp_path).stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize(
     ("text", "label", "message"),
     [

@@ -10,6 +10,7 @@ from genomes import open_fasta
 from dnadiff.errors import InputError
 
 
+@pytest.mark.case(21, 22, 23)
 @pytest.mark.parametrize("block", [20, 1 << 21])
 @pytest.mark.parametrize("case", BAD)
 def test_what_cannot_be_read_without_guessing_is_refused(

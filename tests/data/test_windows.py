@@ -39,6 +39,7 @@ def splits() -> st.SearchStrategy[Runs]:
     )
 
 
+@pytest.mark.case(31)
 @given(row_lists(), splits(), st.integers(1, 40), st.integers(1, 60), st.integers(0, 50))
 def test_windows_stay_inside_and_splits_share_nothing(
     rows: list[tuple[int, int, int]], runs: Runs, length: int, stride: int, jitter: int
@@ -148,6 +149,7 @@ def windows_of(*places: tuple[int, int, int]) -> Windows:
     return Windows(contig, start, strand, split.astype(np.int8), low, high, row=np.arange(len(start)))
 
 
+@pytest.mark.case(47)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 2]), st.integers(0, 110), st.integers(0, 2)), min_size=1, max_size=12),
     st.integers(0, 6),

@@ -1,5 +1,6 @@
 """Scores of variants: laws that hold for any network, weights random."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -58,6 +59,7 @@ def scores(model, pairs, **settings):
     return {"llr": llr(model, pairs, **how), "bound": mean, "error": error, "distance": distance(model, pairs, **how)}
 
 
+@pytest.mark.case(40)
 @pytest.mark.parametrize("name", ["symmetric", "plain"])
 @pytest.mark.parametrize("context", [0, 3, None])
 def test_exchanged_alleles_change_the_sign_of_ratios_and_no_distance(name, context, request):
@@ -68,6 +70,18 @@ def test_exchanged_alleles_change_the_sign_of_ratios_and_no_distance(name, conte
         assert score == "error" or np.abs(there[score]).min() > 1e-6
 
 
+@pytest.mark.case(40)
+def test_in_single_precision_both_hold_to_a_hundred_thousandth(symmetric):
+    model = copy.deepcopy(symmetric).float()
+    found, back, other = (
+        scores(model, pairs) for pairs in (PAIRS, list(map(swapped, PAIRS)), [pair.opposite() for pair in PAIRS])
+    )
+    for score in ("llr", "bound"):
+        assert found[score] == pytest.approx(-back[score], abs=1e-5)
+    assert found["llr"] == pytest.approx(other["llr"], abs=1e-5)
+
+
+@pytest.mark.case(40)
 @pytest.mark.parametrize("name", ["symmetric", "plain"])
 def test_a_window_read_from_the_other_strand_scores_the_same(name, request):
     model = request.getfixturevalue(name)

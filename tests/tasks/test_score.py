@@ -73,6 +73,7 @@ def table(path):
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.case(39)
 def test_a_table_has_a_row_for_each_alternative_in_order(run, genome, vcf, rows, tmp_path, caplog):
     caplog.set_level("INFO")
     score.run(settings_of("scores=llr,bound,distance", "draws=3"), run, str(vcf), str(genome), str(tmp_path / "a.tsv"))
@@ -88,6 +89,7 @@ def test_a_table_has_a_row_for_each_alternative_in_order(run, genome, vcf, rows,
     assert "19 alternatives in windows of 40 bases; 1 are not: ALT is symbolic" in caplog.text
 
 
+@pytest.mark.case(39)
 def test_a_vcf_keeps_its_rows_and_gains_values_for_each_alternative(run, genome, vcf, tmp_path):
     score.run(settings_of("scores=llr"), run, str(vcf), str(genome), str(tmp_path / "a.vcf"))
     score.run(settings_of("scores=llr"), run, str(vcf), str(genome), str(tmp_path / "a.tsv"))
@@ -188,6 +190,7 @@ def test_without_a_file_a_table_is_printed(run, genome, vcf, capsys):
         score.run(settings_of(), run, str(vcf), str(genome), None, Shard(1, 2))
 
 
+@pytest.mark.case(39)
 def test_another_genome_is_told_by_its_references(run, genome, vcf, tmp_path):
     (row,) = [line for line in vcf.read_text().splitlines() if "\tv505\t" in line]
     chrom, pos, name, ref, *rest = row.split("\t")

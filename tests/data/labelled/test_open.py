@@ -102,6 +102,7 @@ FORMS = {
 }
 
 
+@pytest.mark.case(41)
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_same_set(form, tmp_path):
     found = open_set(FORMS[form](tmp_path))
@@ -111,6 +112,7 @@ def test_every_form_gives_the_same_set(form, tmp_path):
     assert found.describe() == "tiny: 4 train, 2 test, 2 classes (a, b), 7 to 8 bases"
 
 
+@pytest.mark.case(41)
 @pytest.mark.parametrize(
     ("given", "name"),
     [
@@ -146,6 +148,7 @@ def test_a_set_without_train_learns_from_what_it_has(tmp_path, caplog):
     assert "has no train; its valid rows are learnt from" in caplog.text
 
 
+@pytest.mark.case(42)
 def test_classes_do_not_depend_on_the_order_of_the_disk(tmp_path, monkeypatch):
     first = open_set(write_texts(tmp_path / "tiny"))
     listed = os.listdir
@@ -171,6 +174,7 @@ def test_classes_do_not_depend_on_the_order_of_the_disk(tmp_path, monkeypatch):
     assert again.fingerprint() == first.fingerprint()
 
 
+@pytest.mark.case(41)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -198,6 +202,7 @@ def test_bad_tables_are_refused_with_their_lines(text, message, tmp_path):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.case(41)
 def test_a_class_that_only_the_test_part_has_is_refused_and_one_that_it_lacks_is_told(tmp_path, caplog):
     (tmp_path / "train.csv").write_text(as_csv([("ACGT", "a"), ("ACTT", "b"), ("GGGG", "c")]))
     (tmp_path / "test.csv").write_text(as_csv([("ACCC", "a"), ("AGGG", "b")]))
@@ -208,6 +213,7 @@ def test_a_class_that_only_the_test_part_has_is_refused_and_one_that_it_lacks_is
         open_set(tmp_path)
 
 
+@pytest.mark.case(41)
 def test_repeated_rows_are_counted_and_contradictions_among_them(tmp_path, caplog):
     (tmp_path / "x.csv").write_text(as_csv([("ACGT", "a"), ("ACTT", "b"), ("ACGT", "a"), ("ACTT", "a")]))
     open_set(tmp_path / "x.csv")
@@ -229,6 +235,7 @@ def test_parquet_is_read_where_pyarrow_is_installed_and_named_where_not(tmp_path
     assert contents(open_set(path).train) == expected("train")
 
 
+@pytest.mark.case(52)
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -245,6 +252,7 @@ def test_bad_zips_are_refused_and_nothing_is_unpacked(members, message, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["s.zip"]
 
 
+@pytest.mark.case(52)
 def test_a_damaged_zip_and_a_bomb_are_refused(tmp_path, monkeypatch):
     (tmp_path / "s.zip").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(InputError, match=r"s\.zip: not a readable zip .*; download it again"):
@@ -291,6 +299,7 @@ class TestPlaces:
                     out.write("id,region,start,end,strand\n" + "\n".join(rows) + "\n")
         return folder / "tiny", Genomes(str(genome))
 
+    @pytest.mark.case(34, 38)
     @pytest.mark.parametrize("names", [("chr1", "chr2"), ("1", "2"), ("chr1.7", "chr2.1")])
     def test_half_open_and_reverse_complement_by_any_name_of_the_contig(self, names, tmp_path):
         found = open_set(*self.write(tmp_path, names=names))
@@ -316,6 +325,7 @@ class TestPlaces:
         ):
             open_set(path)
 
+    @pytest.mark.case(35, 36)
     @pytest.mark.parametrize("row", ["7,chr1,390,410,+", "7,chr3,0,10,+", "7,chr2,410,440,-"])
     def test_places_that_the_genome_does_not_have_are_refused_or_left_out(self, row, tmp_path, caplog):
         path, genomes = self.write(tmp_path, lists={"a": ["0,chr1,0,30,+", row], "b": ["0,chr1,50,80,+"]})
@@ -328,6 +338,7 @@ class TestPlaces:
         assert contents(found.train) == sorted([(self.bases[:30], 0), (self.bases[50:80], 1)])
         assert "1 of 2 places are" in caplog.text
 
+    @pytest.mark.case(36)
     def test_another_assembly_of_the_same_names_is_found_out_by_a_length(self, tmp_path):
         path, genomes = self.write(tmp_path)
         url = "ftp://ftp.ensembl.org/pub/release-100/fasta/mus_musculus/dna/Mus_musculus.GRCm38.dna.toplevel.fa.gz"

@@ -61,6 +61,7 @@ def test_scikit_learns_checks_that_need_no_matrix(check):
     check("Classifier", dnadiff.Classifier())
 
 
+@pytest.mark.case(41)
 def test_it_learns_and_gives_classes_and_probabilities(fitted, data):
     rows, labels = data
     assert fitted.classes_.tolist() == ["A", "G"]  # sorted, whatever the order of the rows
@@ -131,6 +132,7 @@ def test_a_probe_is_its_logistic_regression(n_classes, data):
     assert np.allclose(model.predict_proba(rows), pipeline.predict_proba(values), atol=1e-5)
 
 
+@pytest.mark.case(41)
 def test_it_is_saved_pickled_and_cloned(fitted, data, tmp_path):
     rows = data[0]
     expected = fitted.predict_proba(rows)
