@@ -92,7 +92,8 @@ def classify(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="genomic_benchmarks, genomic_benchmarks/SET, or a table or folder; and settings (train.epochs=2).",
+            help="genomic_benchmarks, glue, one set of them (glue/CoLA), or a table or folder; and settings "
+            "(train.epochs=2).",
             metavar="[SET] [KEY=VALUE]...",
         ),
     ] = None,
@@ -101,10 +102,12 @@ def classify(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Folder of genomic_benchmarks. Default: data/genomic_benchmarks (see data_prep)."),
+        typer.Option("--data", help="Folder of genomic_benchmarks, or of glue. Default: the one of that name in data."),
     ] = None,
     init: Init = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="strict or paper, or a YAML file.")] = "strict",
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="strict (default) or paper; glue for GLUE; or a YAML file.")
+    ] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Folds of the strict protocol.")] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", help="Runs of each fold.")] = None,
     probe: Annotated[
@@ -126,23 +129,26 @@ def classify(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Classify labelled sequences by the papers' protocol or a sound one, beside baselines.
+    """Classify labelled sequences, or sentences, by the papers' protocol or a sound one, beside baselines.
 
-    Examples: dnadiff classify genomic_benchmarks --init runs/hg38 --protocol paper | dnadiff classify my.csv --probe
+    Examples: dnadiff classify genomic_benchmarks --init runs/hg38 --protocol paper | dnadiff classify my.csv --probe |
+    dnadiff classify glue --data GLUE --init runs/owt
     """
     from dnadiff.tasks.classify.settings import resolve
 
     (what, *networks), overrides = split_words(words, "genomic_benchmarks")
-    named = protocol.removeprefix("classify/") in {"strict", "paper"}
-    if named and not networks:
+    protocols = ["glue"] if what.partition("/")[0] == "glue" else ["strict", "paper"]
+    chosen = (protocol or protocols[0]).removeprefix("classify/")
+    named = chosen in protocols
+    if named and not networks and chosen != "glue":
         init = start_of(init, words)
     flags = {
         "data.ref": ref, "init": init, "protocol.folds": folds, "seeds": seeds, "scale": scale,
         "method": "probe" if probe else None,
     }  # fmt: skip
-    if not (named or protocol.endswith((".yaml", ".yml"))):
-        raise InputError(f"--protocol {protocol}: is not strict, paper, or a YAML file")
-    preset = f"classify/{protocol.removeprefix('classify/')}" if named else protocol
+    if not (named or chosen.endswith((".yaml", ".yml"))):
+        raise InputError(f"--protocol {protocol}: is not {', '.join(protocols)}, or a YAML file")
+    preset = f"classify/{chosen}" if named else chosen
     settings = resolve([preset, *networks], overrides, flags)
     if print_config:
         do(settings, True, None, None)

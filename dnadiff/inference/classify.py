@@ -1,4 +1,4 @@
-"""A classifier on labelled rows: probabilities, and features for a linear probe."""
+"""A classifier on labelled rows: probabilities or numbers, and features for a linear probe."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from dnadiff.data.leakage.ranges import Ints
 def probabilities(
     model: nn.Module, examples: Examples, rows: Ints, layout: Layout, *, batch_size: int
 ) -> NDArray[np.float64]:
-    """(n, classes): what a model says of some rows, on the device where it is; evaluation mode is the caller's."""
-    logits = over_rows(model, examples, rows, layout, batch_size=batch_size, device=_device(model))
-    return torch.softmax(logits.double(), dim=-1).numpy()
+    """(n, classes): what a model says of some rows, on the device where it is; evaluation mode is the caller's.
+
+    Of a model with a single output, (n, 1): the numbers that it predicts.
+    """
+    said = over_rows(model, examples, rows, layout, batch_size=batch_size, device=_device(model)).double()
+    return (said if said.shape[1] == 1 else torch.softmax(said, dim=-1)).numpy()
 
 
 def over_rows(

@@ -1,4 +1,4 @@
-"""How good predicted classes are: accuracy, MCC, AUROC and AUPRC, with an honest interval.
+"""How good predicted classes or numbers are: accuracy, MCC, AUROC, AUPRC, F1; correlations; with an honest interval.
 
 Two errors are combined. Rows: how far another choice of test rows would move a figure, from a bootstrap over groups of
 related rows. Seeds: how far another training would, from the spread of seeds; unknown where there is one seed.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,12 @@ from dnadiff.inference.estimate import Interval
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 N_BOOTSTRAP = 200
-_LOWEST = np.array([0.0, -1.0, 0.0, 0.0])  # of each score; the highest is 1
+FigureName = Literal["accuracy", "f1", "mcc", "spearman", "pearson", "auroc", "auprc"]
+TITLES: dict[str, str] = {
+    "accuracy": "accuracy", "f1": "F1", "mcc": "MCC", "spearman": "Spearman", "pearson": "Pearson", "auroc": "AUROC",
+    "auprc": "AUPRC",
+}  # fmt: skip
+"""What figures are called, in the order of tables."""
 
 
 class Scores(NamedTuple):
@@ -30,12 +35,26 @@ class Scores(NamedTuple):
         mcc: Matthews' correlation, of all classes (Gorodkin 2004); 0 is chance.
         auroc: area under the ROC of the second class; of more than two, the mean over each against the rest.
         auprc: average precision of the same; chance is the class's share.
+        f1: harmonic mean of precision and recall of the second class; of more than two, the mean over them.
     """
 
     accuracy: float
     mcc: float
     auroc: float
     auprc: float
+    f1: float
+
+
+class Correlations(NamedTuple):
+    """Figures of predicted numbers; 0 where either side is all alike.
+
+    Attributes:
+        pearson: correlation.
+        spearman: of ranks, equal numbers sharing the mean of theirs.
+    """
+
+    pearson: float
+    spearman: float
 
 
 class Predictions(NamedTuple):
@@ -44,13 +63,13 @@ class Predictions(NamedTuple):
     Attributes:
         seed: of the model.
         group: (rows,) what related rows share; the same numbers in all predictions of a set.
-        label: (rows,) int64.
-        probabilities: (rows, classes).
+        label: (rows,) int64; float64 where a number is predicted.
+        probabilities: (rows, classes); where a number is predicted, that, (rows, 1).
     """
 
     seed: int
     group: Ints
-    label: Ints
+    label: NDArray[Any]
     probabilities: Floats
 
 
@@ -69,14 +88,15 @@ class Figure(NamedTuple):
     spread: float
 
 
-def score(label: Ints, probabilities: Floats) -> Scores:
-    """Figures of one model's predictions; (rows,) and (rows, classes)."""
-    return _Weighable(label, probabilities).scores(np.ones(len(label)))
+def score(label: NDArray[Any], probabilities: Floats) -> Scores | Correlations:
+    """Figures of one model's predictions; (rows,) and (rows, classes), or (rows, 1) of numbers."""
+    return _weighable(label, probabilities).scores(np.ones(len(label)))
 
 
 def figures(predicted: Sequence[Predictions], generator: np.random.Generator) -> dict[str, Figure]:
     """Every score over the predictions of several models, by name."""
-    weighable = [_Weighable(each.label, each.probabilities) for each in predicted]
+    weighable = [_weighable(each.label, each.probabilities) for each in predicted]
+    names = weighable[0].names
     values = np.array([score(each.label, each.probabilities) for each in predicted])  # (models, scores)
     groups = np.unique(np.concatenate([each.group for each in predicted]))
     places = [np.searchsorted(groups, each.group) for each in predicted]
@@ -89,8 +109,8 @@ def figures(predicted: Sequence[Predictions], generator: np.random.Generator) ->
     means = _mean(values)
     half = np.hypot(rows, seeds)
     spread = values.max(0) - values.min(0)
-    low, high = np.maximum(means - half, _LOWEST), np.minimum(means + half, 1.0)
-    columns = zip(Scores._fields, *(column.tolist() for column in (means, low, high, spread)), strict=True)
+    low, high = np.maximum(means - half, weighable[0].lowest), np.minimum(means + half, 1.0)
+    columns = zip(names, *(column.tolist() for column in (means, low, high, spread)), strict=True)
     return {name: Figure(Interval(*interval), gap) for name, *interval, gap in columns}
 
 
@@ -104,8 +124,11 @@ def roc(is_positive: NDArray[np.bool_], scores: Floats) -> Roc:
         return Roc(false, true, float((np.diff(false) * (true[1:] + true[:-1])).sum() / 2))
 
 
-class _Weighable:
-    """Predictions, ready to be scored under many weights of their rows."""
+class _Classes:
+    """Predicted classes, ready to be scored under many weights of their rows."""
+
+    names: ClassVar[tuple[str, ...]] = Scores._fields
+    lowest: ClassVar[tuple[float, ...]] = (0.0, -1.0, 0.0, 0.0, 0.0)  # of each score; the highest is 1
 
     def __init__(self, label: Ints, probabilities: Floats) -> None:
         self._n_classes = probabilities.shape[1]
@@ -119,7 +142,27 @@ class _Weighable:
         areas = np.array([curve.areas(weight) for curve in self._curves])
         total = confusion.sum()
         accuracy = float(np.trace(confusion) / total) if total else math.nan
-        return Scores(accuracy, _mcc(confusion), *_mean(areas).tolist())
+        return Scores(accuracy, _mcc(confusion), *_mean(areas).tolist(), f1=_f1(confusion))
+
+
+class _Numbers:
+    """Predicted numbers, ready to be scored under many weights of their rows."""
+
+    names: ClassVar[tuple[str, ...]] = Correlations._fields
+    lowest: ClassVar[tuple[float, ...]] = (-1.0, -1.0)
+
+    def __init__(self, label: Floats, predicted: Floats) -> None:
+        self._columns = label, predicted[:, 0]
+        self._levels = [np.unique(column, return_inverse=True)[1] for column in self._columns]
+
+    def scores(self, weight: Floats) -> Correlations:
+        ranks = (_ranks(levels, weight) for levels in self._levels)
+        return Correlations(_correlation(*self._columns, weight), _correlation(*ranks, weight))
+
+
+def _weighable(label: NDArray[Any], probabilities: Floats) -> _Classes | _Numbers:
+    is_number = np.issubdtype(label.dtype, np.floating)
+    return _Numbers(label, probabilities) if is_number else _Classes(label, probabilities)
 
 
 class _Curve:
@@ -150,6 +193,30 @@ def _mcc(confusion: Floats) -> float:
     covariance = np.trace(confusion) * total - actual @ predicted
     scale = math.sqrt((total**2 - actual @ actual) * (total**2 - predicted @ predicted))
     return float(covariance / scale) if scale else 0.0
+
+
+def _f1(confusion: Floats) -> float:
+    """Of a (true, predicted) table; nan where no row is of the class or said to be."""
+    with np.errstate(invalid="ignore"):
+        each = 2 * np.diag(confusion) / (confusion.sum(0) + confusion.sum(1))
+    return float(each[1] if len(each) == 2 else _mean(each))
+
+
+def _ranks(levels: Ints, weight: Floats) -> Floats:
+    """(rows,) mean rank of each, where a row of weight n counts as n rows; `levels` number the values by size."""
+    total = np.bincount(levels, weight)
+    return (total.cumsum() - total / 2)[levels]
+
+
+def _correlation(one: Floats, other: Floats, weight: Floats) -> float:
+    """Pearson's, of weighted rows; 0 where either side is all alike."""
+    is_there = weight > 0
+    if not is_there.any():
+        return math.nan
+    if not (np.ptp(one[is_there]) and np.ptp(other[is_there])):
+        return 0.0
+    x, y = (column - np.average(column, weights=weight) for column in (one, other))
+    return float(weight @ (x * y) / math.sqrt((weight @ (x * x)) * (weight @ (y * y))))
 
 
 def _mean(values: Sequence[Sequence[float]] | Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Classes of whole sequences: a backbone, the mean of its features, and one linear layer.
+"""Classes of whole sequences, or a number for each: a backbone, the mean of its features, and one linear layer.
 
 As published with Caduceus (Schiff et al. 2024, section 5, appendix D): a strand-symmetric network is read on both
 strands at all times, by the mean over its two halves; another may be read on both strands in testing alone ("post
@@ -42,25 +42,32 @@ class ClassifierConfig(Settings):
     """From features to classes."""
     length: int | None = Field(None, ge=1)
     """Longest row; longer ones lose their end. null: as long as they are."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Names of the classes, in the order of the logits."""
+    classes: tuple[str, ...]
+    """Names of the classes, in the order of the logits; none: a number is predicted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.head.pooling == "all" and self.length is None:
             raise ValueError("head.pooling=all pads every row to one length; set length")
+        if len(self.classes) == 1:
+            raise ValueError("classes: name two or more, or none for a number")
         return self
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes, or one number."""
+        return max(1, len(self.classes))
 
 
 class SequenceClassifier(nn.Module):
-    """Logits of the classes of whole rows."""
+    """Logits of the classes of whole rows, or a number for each."""
 
     def __init__(self, config: ClassifierConfig, vocab: Vocab) -> None:
         super().__init__()
         self.config = config
         self.vocab = vocab
         self.network = config.model.build(vocab)
-        self.head = nn.Linear(config.model.width, len(config.classes))
+        self.head = nn.Linear(config.model.width, config.n_outputs)
 
     @property
     def is_symmetric(self) -> bool:
@@ -69,12 +76,13 @@ class SequenceClassifier(nn.Module):
 
     @property
     def reads_both(self) -> bool:
-        """Whether in evaluation mode rows are read a second time, on the opposite strand."""
+        """Whether in evaluation mode rows are read a second time, on the opposite strand, if they have one."""
         strands = self.config.head.strands
-        return not self.is_symmetric and (strands == "both" or (strands == "auto" and not self.config.model.causal))
+        asked = strands == "both" or (strands == "auto" and not self.config.model.causal)
+        return asked and not self.is_symmetric and self.vocab.complement is not None
 
     def forward(self, batch: Batch) -> Tensor:
-        """(batch, classes) logits."""
+        """(batch, classes) logits, or (batch, 1) numbers."""
         logits: Tensor = self.head(self.pooled(batch))
         return logits
 

@@ -105,7 +105,7 @@ def fit_classes(
     """Train until `train.max_steps`; the model ends with the weights that scored best.
 
     Args:
-        model: from a batch to (batch, classes) logits.
+        model: from a batch to (batch, classes) logits, or to (batch, 1) numbers where labels are numbers.
         steps: what to learn from.
         score: of the model as it is, in evaluation mode, on validation rows; higher is better.
         rate_steps: over which the learning rate takes its course; None: those of the training.
@@ -117,8 +117,12 @@ def fit_classes(
 
     def loss(batch: Batch, _: Noise) -> LossTerms:
         assert batch.label is not None
-        nats = nn.functional.cross_entropy(model(batch).float(), batch.label, reduction="none")[:, None]
-        return LossTerms(nats, torch.ones_like(nats, dtype=torch.bool))
+        said = model(batch).float()
+        if batch.label.is_floating_point():
+            cost = (said - batch.label.float()[:, None]).square()
+        else:
+            cost = nn.functional.cross_entropy(said, batch.label, reduction="none")[:, None]
+        return LossTerms(cost, torch.ones_like(cost, dtype=torch.bool))
 
     ema = moving_average(optim)
     keep = KeepBest(score, train, ema)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
-from dnadiff.inference.scores import Predictions, figures, score
+from dnadiff.inference.scores import Predictions, _weighable, figures, score
 
 
 def predictions(n: int, n_classes: int, *, seed: int, ties: bool = False, strength: float = 1.0):
@@ -29,12 +30,14 @@ def test_scores_are_those_of_scikit_learn(n_classes, ties):
     assert found.auroc == pytest.approx(np.mean([metrics.roc_auc_score(one_hot[:, c], proba[:, c]) for c in chosen]))
     precision = [metrics.average_precision_score(one_hot[:, c], proba[:, c]) for c in chosen]
     assert found.auprc == pytest.approx(np.mean(precision))
+    how = "binary" if n_classes == 2 else "macro"
+    assert found.f1 == pytest.approx(metrics.f1_score(label, proba.argmax(1), average=how))
 
 
 def test_a_constant_guess_is_at_chance():
     label = np.repeat([0, 1], [70, 30])
     found = score(label, np.tile([0.7, 0.3], (100, 1)))
-    assert found == (0.7, 0.0, 0.5, pytest.approx(0.3))
+    assert found == (0.7, 0.0, 0.5, pytest.approx(0.3), 0.0)
 
 
 def test_a_class_without_rows_leaves_the_others_areas():
@@ -42,6 +45,30 @@ def test_a_class_without_rows_leaves_the_others_areas():
     label[label == 2] = 1
     assert np.isfinite(score(label, proba)).all()
     assert np.isnan(score(np.ones(5, np.int64), np.tile([0.5, 0.5], (5, 1))).auroc)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_correlations_are_those_of_scipy_also_of_rows_drawn_again(ties):
+    generator = np.random.default_rng(5)
+    label = generator.normal(size=60)
+    predicted = label + generator.normal(size=60)
+    if ties:
+        label, predicted = label.round(), predicted.round()
+    found = score(label, predicted[:, None])
+    assert found.pearson == pytest.approx(stats.pearsonr(label, predicted).statistic)
+    assert found.spearman == pytest.approx(stats.spearmanr(label, predicted).statistic)
+    drawn = generator.integers(0, 60, 60)
+    again = _weighable(label, predicted[:, None]).scores(np.bincount(drawn, minlength=60).astype(float))
+    assert again.pearson == pytest.approx(stats.pearsonr(label[drawn], predicted[drawn]).statistic)
+    assert again.spearman == pytest.approx(stats.spearmanr(label[drawn], predicted[drawn]).statistic)
+
+
+def test_one_number_for_all_rows_is_no_correlation():
+    label = np.linspace(0, 5, 9)
+    assert score(label, np.full((9, 1), 0.1)) == (0.0, 0.0)
+    found = figures([Predictions(0, np.arange(9), label, label[:, None] ** 3)], np.random.default_rng(0))
+    assert found["spearman"].mean.value == pytest.approx(1.0)
+    assert found["pearson"].mean.low < found["pearson"].mean.value < 1.0
 
 
 def test_the_interval_of_the_accuracy_is_the_binomial_one_for_unrelated_rows():

@@ -1,11 +1,11 @@
-"""Labelled sequences of any lengths, and batches of them."""
+"""Labelled sequences of any lengths, of DNA or of text, and batches of them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from dnadiff.data.bed import Intervals
 from dnadiff.data.leakage.ranges import Ints, spread
 from dnadiff.data.leakage.sequences import InMemory
 from dnadiff.dna import reverse_complement
-from dnadiff.vocab import DNA
+from dnadiff.vocab import DNA, Vocab
 
 
 class Layout(NamedTuple):
@@ -39,15 +39,17 @@ class Examples:
 
     Attributes:
         sequences: tokens.
-        label: (rows,) int64, position in the set's sorted classes.
+        label: (rows,) int64, position in the set's sorted classes; float64 where a number is predicted.
         names: (rows,) where each was read: file and line.
         intervals: where each lies on a genome; None where that is not known.
+        vocab: what the tokens mean.
     """
 
     sequences: InMemory
-    label: Ints
+    label: NDArray[Any]
     names: NDArray[np.str_]
     intervals: Intervals | None = None
+    vocab: Vocab = DNA
 
     def __len__(self) -> int:
         return len(self.label)
@@ -65,7 +67,7 @@ class Examples:
         lengths = np.minimum(self.lengths[rows], layout.length or np.iinfo(np.int64).max)
         assert not layout.as_bases or layout.length is not None
         width = int(layout.length if layout.as_bases and layout.length else lengths.max(initial=1))
-        tokens = np.full((len(rows), width), DNA.pad, np.uint8)
+        tokens = np.full((len(rows), width), self.vocab.pad, self.sequences.tokens.dtype)
         valid = np.zeros(tokens.shape, bool)
         for at, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
             begin = int(self.sequences.ends[row])
@@ -81,7 +83,7 @@ class Examples:
         lengths = self.lengths[rows]
         tokens = self.sequences.tokens[spread(self.sequences.ends[rows], lengths)]
         intervals = None if self.intervals is None else self.intervals.take(rows)
-        return Examples(InMemory.cut(tokens, lengths), self.label[rows], self.names[rows], intervals)
+        return Examples(InMemory.cut(tokens, lengths), self.label[rows], self.names[rows], intervals, self.vocab)
 
     def fingerprint(self) -> str:
         """sha256 over bases and classes."""
@@ -92,7 +94,7 @@ class Examples:
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
-    """The rows of all parts, one after the other; places are kept where every part has them."""
+    """The rows of all parts, of one vocabulary, one after the other; places are kept where every part has them."""
     placed = [part.intervals for part in parts if part.intervals is not None]
     columns = (
         {field.name: np.concatenate([getattr(some, field.name) for some in placed]) for field in fields(Intervals)}
@@ -106,4 +108,5 @@ def joined(parts: Sequence[Examples]) -> Examples:
         np.concatenate([part.label for part in parts]),
         np.concatenate([part.names for part in parts]),
         Intervals(**columns) if len(placed) == len(parts) else None,
+        parts[0].vocab,
     )

@@ -9,8 +9,8 @@ import hashlib
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnadiff.archives import open_zip
 from dnadiff.data.bed import Intervals
 from dnadiff.data.fasta import Genome
 from dnadiff.data.labelled.examples import Examples, joined
@@ -56,9 +57,10 @@ class LabelledSet:
 
     Attributes:
         name: of the file or folder.
-        classes: sorted names.
+        classes: sorted names; none where a number is predicted.
         train: rows to learn from; all rows where the set has no parts.
         valid, test: None where the set has none.
+        files: what a model needs beside its vocabulary, to read such rows: text by file name.
     """
 
     name: str
@@ -66,6 +68,7 @@ class LabelledSet:
     train: Examples
     valid: Examples | None
     test: Examples | None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """sha256 over rows, classes and parts."""
@@ -99,13 +102,13 @@ def find_sets(folder: Path) -> dict[str, Path]:
     return found
 
 
-def find_set(folder: Path, name: str) -> Path:
-    """One of the sets of a folder.
+def find_set(folder: Path, name: str, sets: Callable[[Path], dict[str, Path]] = find_sets) -> Path:
+    """One of the sets of a folder, which are found by `sets`.
 
     Raises:
         InputError: it is not there.
     """
-    found = find_sets(folder)
+    found = sets(folder)
     if name not in found:
         raise InputError(f"{folder}: has no set {name!r}{nearest(name, found)}; there are {', '.join(found)}")
     return found[name]
@@ -130,8 +133,9 @@ def open_set(path: Path, genomes: Genomes | None = None) -> LabelledSet:
         first = min(read, key=["valid", "test"].index)
         log.warning("%s: has no train; its %s rows are learnt from", path, first)
         read["train"] = read.pop(first)
-    classes = _order(label for rows in read["train"] for label in rows.labels)
-    _check_classes(path, classes, read)
+    labels = {part: [label for rows in some for label in rows.labels] for part, some in read.items()}
+    classes = in_order(labels["train"])
+    check_classes(path, classes, labels)
     offsets = _offsets(rows.genome for parts in read.values() for rows in parts)
     made = {part: joined([_numbered(rows, classes, offsets) for rows in parts]) for part, parts in read.items()}
     name = ARCHIVE.sub("", path.name) if path.suffix == ".zip" else path.name.split(".")[0]
@@ -193,7 +197,7 @@ def _read(source: Path, genomes: Genomes) -> Iterator[Rows]:
 def _zip_readers(path: Path) -> dict[str, Callable[[], Iterator[Rows]]]:
     """Readers of `[NAME/]PART/CLASS/FILE` in an archive."""
     try:
-        archive = zipfile.ZipFile(path)
+        archive = open_zip(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise InputError(f"{path}: not a readable zip ({error}); download it again") from None
     members: dict[str, list[tuple[str, zipfile.ZipInfo]]] = {}
@@ -214,19 +218,31 @@ def _read_members(archive: zipfile.ZipFile, rows: list[tuple[str, zipfile.ZipInf
         yield read_texts(str(archive.filename), texts_of_zip(archive, (member for _, member in group)), class_name)
 
 
-def _order(labels: Iterator[str]) -> tuple[str, ...]:
-    """Sorted: by value where all are whole numbers, else as text."""
-    names = set(labels)
-    return tuple(sorted(names, key=int) if all(re.fullmatch(r"\d+", name) for name in names) else sorted(names))
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Each once, sorted: by value where all are whole numbers, else as text."""
+    names = sorted(set(labels))  # so that 1 and 01, of one value, have an order too
+    return tuple(sorted(names, key=int) if all(re.fullmatch(r"[0-9]{1,18}", name) for name in names) else names)
 
 
-def _check_classes(path: Path, classes: tuple[str, ...], read: Mapping[str, list[Rows]]) -> None:
+def check_classes(path: Path, classes: tuple[str, ...], labels: Mapping[str, Iterable[str]]) -> None:
+    """Every part has classes of `classes` alone, which are two or more.
+
+    Args:
+        path: of the set.
+        classes: of the rows to learn from.
+        labels: of the rows of each part.
+
+    Raises:
+        InputError: that is not so; a warning where a part lacks some.
+    """
     if len(classes) < 2:
         raise InputError(
             f"{path}: all rows to learn from are of class {classes[0]!r}; give rows of two classes or more"
         )
-    for part, parts in read.items():
-        found = {label for rows in parts for label in rows.labels}
+    if odd := [name for name in classes if not name.isprintable()]:
+        raise InputError(f"{path}: the class {odd[0]!r} has control characters in its name; rename it")
+    for part, some in labels.items():
+        found = set(some)
         if unknown := sorted(found - set(classes)):
             more = " ..." * (len(unknown) > 5)
             raise InputError(

@@ -1,7 +1,8 @@
-"""Logistic regression on features of rows, and the k-mers that a baseline reads."""
+"""Linear models of features of rows, and the k-mers that a baseline reads."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -12,35 +13,43 @@ from dnadiff.data.leakage.sequences import Sequences, batches
 from dnadiff.data.markov import LETTER_INDEX
 from dnadiff.tasks.classify.task import Outcome, Task
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # of a logistic regression, as scikit-learn counts C
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # of a regression, as scikit-learn counts C
 MOST_ITERATIONS = 1000
 
 
 def linear(values: np.ndarray, task: Task) -> Outcome:
-    """Logistic regression on standardised features, (rows, features); its strength chosen by the validation rows."""
+    """A regression on standardised features, (rows, features): logistic, or ridge where a number is predicted.
+
+    Its strength is chosen by the validation rows.
+    """
     fold, label = task.fold, task.data.examples.label
-    classifier, strength = fit_linear(values[fold.train], label[fold.train], values[fold.valid], label[fold.valid])
-    predicted = np.zeros((len(fold.test), task.n_classes))
-    predicted[:, classifier.classes_] = classifier.predict_proba(values[fold.test])
+    fitted, strength = fit_linear(values[fold.train], label[fold.train], values[fold.valid], label[fold.valid])
+    predicted = np.zeros((len(fold.test), task.n_outputs))
+    if task.data.classes:
+        predicted[:, fitted.classes_] = fitted.predict_proba(values[fold.test])
+    else:
+        predicted[:, 0] = fitted.predict(values[fold.test])
     return Outcome(predicted, {"features": values.shape[1], "C": strength})
 
 
 def fit_linear(x: np.ndarray, y: np.ndarray, valid_x: np.ndarray, valid_y: np.ndarray) -> tuple[Any, float]:
-    """The scikit-learn pipeline that classifies most validation rows, and its C."""
+    """The scikit-learn pipeline that is best on the validation rows, by accuracy or by R squared, and its C."""
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    best: tuple[float, Any, float] = (-1.0, None, 0.0)
+    best: tuple[float, Any, float] = (-math.inf, None, 0.0)
+    is_number = np.issubdtype(y.dtype, np.floating)
     for strength in STRENGTHS:
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=MOST_ITERATIONS))
+        model = Ridge(1 / strength) if is_number else LogisticRegression(C=strength, max_iter=MOST_ITERATIONS)
+        fitted = make_pipeline(StandardScaler(), model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # what is not separated by then is chosen against
-            classifier.fit(x, y)
-        right = float((classifier.predict(valid_x) == valid_y).mean())
-        if right > best[0]:
-            best = (right, classifier, strength)
+            fitted.fit(x, y)
+        score = float(fitted.score(valid_x, valid_y))
+        if score > best[0]:
+            best = (score, fitted, strength)
     return best[1], best[2]
 
 

@@ -18,7 +18,6 @@ from dnadiff.tasks.classify.linear import kmers
 from dnadiff.tasks.classify.network import finetune, fit, predict, probe
 from dnadiff.tasks.classify.task import Outcome, Task
 from dnadiff.training.settings import ConstantRate, OptimSettings
-from dnadiff.vocab import DNA
 
 CNN_LR, CNN_BATCH = 1e-3, 64  # as published
 
@@ -29,8 +28,9 @@ def run(method: str, task: Task) -> Outcome:
 
 
 def majority(task: Task) -> Outcome:
-    """The shares of the classes, whatever the row."""
-    shares = np.bincount(task.data.examples.label[task.fold.train], minlength=task.n_classes) / len(task.fold.train)
+    """The shares of the classes, or the mean number, whatever the row."""
+    label = task.data.examples.label[task.fold.train]
+    shares = np.bincount(label, minlength=task.n_outputs) / len(label) if task.data.classes else [label.mean()]
     return Outcome(np.tile(shares, (len(task.fold.test), 1)))
 
 
@@ -40,7 +40,7 @@ def cnn(task: Task) -> Outcome:
     length = max(SHORTEST, task.data.length)
     layout = Layout(length, settings.head.padding, as_bases=True)
     torch.manual_seed(task.seed)
-    model = SmallCNN(DNA, task.n_classes, length)
+    model = SmallCNN(examples.vocab, task.n_outputs, length)
     optim = OptimSettings(lr=CNN_LR, weight_decay=0.0, betas=(0.9, 0.999), clip=None, rate=ConstantRate())
     facts = fit(
         model, examples, task.fold, layout, settings, optim, seed=task.seed, both_strands=False, batch_size=CNN_BATCH

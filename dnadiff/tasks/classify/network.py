@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,23 +28,26 @@ from dnadiff.tasks.classify.settings import ClassifyConfig
 from dnadiff.tasks.classify.task import Outcome, Task
 from dnadiff.training.classify import LabelledSteps, fit_classes
 from dnadiff.training.settings import OptimSettings, TrainSettings
-from dnadiff.vocab import DNA
+from dnadiff.vocab import DNA, Vocab
 
 
-def build(settings: ClassifyConfig, classes: tuple[str, ...], length: int | None, seed: int) -> SequenceClassifier:
+def build(
+    settings: ClassifyConfig, classes: tuple[str, ...], length: int | None, seed: int, vocab: Vocab = DNA
+) -> SequenceClassifier:
     """A classifier with weights from the seed, those of the network from `init` where there is one.
 
     Raises:
-        InputError: `init` holds another network.
+        InputError: `init` holds another network, or one of other tokens than the rows have.
     """
     torch.manual_seed(seed)
     config = ClassifierConfig(model=settings.model, head=settings.head, length=length, classes=classes)
-    model = SequenceClassifier(config, DNA)
+    model = SequenceClassifier(config, vocab)
     if settings.init != "none":
         source = find_checkpoint(Path(settings.init))
         checkpoint.verify(source)
-        if checkpoint.read_vocab(source).digest() != DNA.digest():
-            raise InputError(f"{source}: has another vocabulary than DNA's; start from a model of DNA, or --init none")
+        if checkpoint.read_vocab(source).digest() != vocab.digest():
+            mend = "DNA's; start from a model of DNA" if vocab == DNA else "data.tokenizer's; leave that out"
+            raise InputError(f"{source}: has another vocabulary than {mend}, or --init none")
         tensors = checkpoint.read_tensors(source / checkpoint.WEIGHTS)
         own = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
         checkpoint.load_tensors(model.network, own, where=str(source))
@@ -53,24 +57,26 @@ def build(settings: ClassifyConfig, classes: tuple[str, ...], length: int | None
 def finetune(task: Task) -> Outcome:
     """Train the whole network."""
     settings, data = task.settings, task.data
-    model = build(settings, data.classes, data.length, task.seed)
+    model = build(settings, data.classes, data.length, task.seed, data.vocab)
     optim = settings.optim.model_copy(update={"lr": settings.lr(data.name)})
     layout = layout_of(settings.head, data.length)
     facts = fit(
         model, data.examples, task.fold, layout, settings, optim, seed=task.seed,
-        both_strands=settings.train.reverse_complement and not model.is_symmetric,
+        both_strands=settings.train.reverse_complement and not model.is_symmetric and data.vocab == DNA,
     )  # fmt: skip
     predicted = predict(model, data.examples, task.fold.test, layout, settings.train.batch_size)
-    return Outcome(
-        predicted, {**facts, "lr": optim.lr}, partial(save_classifier, model=model) if settings.save_models else None
-    )
+    save = partial(save_classifier, model=model, files=data.files) if settings.save_models else None
+    return Outcome(predicted, {**facts, "lr": optim.lr}, save)
 
 
 def fit(
     model: nn.Module, examples: Examples, fold: Fold, layout: Layout, settings: ClassifyConfig, optim: OptimSettings,
     *, seed: int, both_strands: bool, batch_size: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train any classifier of batches, keeping the weights that classify most validation rows; facts of how it went."""
+    """Train any classifier of batches, keeping the weights that are best on the validation rows; facts of how it went.
+
+    Best is the highest accuracy, or of numbers the lowest squared error.
+    """
     how, size = settings.train, batch_size or settings.train.batch_size
     n_steps = max(1, math.ceil(how.epochs * len(fold.train) / size))
     train = TrainSettings(
@@ -82,13 +88,14 @@ def fit(
 
     def score() -> float:
         found = probabilities(model, examples, fold.valid, layout, batch_size=how.micro_batch or size)
-        return float((found.argmax(1) == label).mean())
+        is_number = np.issubdtype(label.dtype, np.floating)
+        return float(-np.square(found[:, 0] - label).mean() if is_number else (found.argmax(1) == label).mean())
 
     steps = LabelledSteps(examples, fold.train, layout, seed=seed, batch_size=size, both_strands=both_strands)
     rate_steps = round(n_steps * _stretch(fold, len(examples))) if how.rate_over == "set" else None
     best = fit_classes(model, steps, score, optim=optim, train=train, rate_steps=rate_steps)
     n = sum(parameter.numel() for parameter in model.parameters())
-    return {"parameters": n, "steps": n_steps, "best_step": best.step, "valid_accuracy": best.score}
+    return {"parameters": n, "steps": n_steps, "best_step": best.step, "valid_score": best.score}
 
 
 def _stretch(fold: Fold, n_rows: int) -> float:
@@ -103,14 +110,14 @@ def predict(model: nn.Module, examples: Examples, rows: Ints, layout: Layout, ba
 
 
 def probe(task: Task) -> Outcome:
-    """Logistic regression on the mean features of the network as it is."""
+    """A linear model of the mean features of the network as it is."""
     settings, data = task.settings, task.data
     source = None if settings.init == "none" else find_checkpoint(Path(settings.init))
     weights = "" if source is None else checkpoint.verify(source)["sha256"][checkpoint.WEIGHTS]
     how = settings.model_dump_json(include={"model", "head"})
 
     def make() -> np.ndarray:
-        model = build(settings, data.classes, data.length, seed=0).eval()
+        model = build(settings, data.classes, data.length, seed=0, vocab=data.vocab).eval()
         return features(model, data.examples, layout_of(settings.head, data.length), settings.train.batch_size)
 
     return linear(kept("features", f"{how}\n{weights}\n{data.length}\n{data.fingerprint}", make), task)
@@ -137,6 +144,6 @@ def set_head(model: SequenceClassifier, fitted: Any) -> None:
         model.head.bias.copy_(torch.from_numpy(bias))
 
 
-def save_classifier(folder: Path, model: SequenceClassifier) -> None:
-    """Write a classifier for use, its classes in their order."""
-    checkpoint.write(folder, model.config, model.vocab, {checkpoint.WEIGHTS: model.state_dict()}, about={})
+def save_classifier(folder: Path, model: SequenceClassifier, files: Mapping[str, str] = {}) -> None:
+    """Write a classifier for use, its classes in their order, with files such as a tokenizer's."""
+    checkpoint.write(folder, model.config, model.vocab, {checkpoint.WEIGHTS: model.state_dict()}, about={}, files=files)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,14 +15,17 @@ import numpy as np
 from dnadiff.cache import cache_folder, locked, writable_folder
 from dnadiff.data.labelled.examples import Examples, Layout, joined
 from dnadiff.data.labelled.folds import Fold, fewer, resplit, strict_fold
-from dnadiff.data.labelled.open import Genomes, open_set
+from dnadiff.data.labelled.glue import open_glue
+from dnadiff.data.labelled.open import Genomes, LabelledSet, open_set
+from dnadiff.data.labelled.sentences import identical
 from dnadiff.data.leakage.compare import Comparison
 from dnadiff.data.leakage.groups import groups
 from dnadiff.data.leakage.ranges import Ints
 from dnadiff.errors import InputError
 from dnadiff.files import unfinished
 from dnadiff.models.classifier import Head
-from dnadiff.tasks.classify.settings import ClassifyConfig, Paper, Strict
+from dnadiff.tasks.classify.settings import ClassifyConfig, GlueData, LabelledData, Paper, Strict
+from dnadiff.vocab import DNA, Vocab
 
 log = logging.getLogger("dnadiff")
 HIDDEN = -1  # in place of a class
@@ -34,12 +37,13 @@ class OpenedSet:
 
     Attributes:
         name: of the set.
-        classes: sorted names.
+        classes: sorted names; none where a number is predicted.
         examples: the rows of all parts, train first, then valid, then test.
         n_train, n_valid, n_test: rows of each part.
-        group: (rows,) int64: rows that are identical, overlap or are similar share a number.
+        group: (rows,) int64: rows that are identical, or of DNA that overlap or are similar, share a number.
         length: longest row that is read; longer ones are cut.
         fingerprint: of rows, classes and parts.
+        files: what a model needs beside its vocabulary, to read such rows: text by file name.
     """
 
     name: str
@@ -51,6 +55,12 @@ class OpenedSet:
     group: Ints
     length: int
     fingerprint: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def vocab(self) -> Vocab:
+        """Of the rows."""
+        return self.examples.vocab
 
     def fold(self, settings: ClassifyConfig, number: int, seed: int) -> Fold:
         """The rows of one unit; `number` counts folds from 1.
@@ -69,7 +79,7 @@ class OpenedSet:
     def hiding(self, rows: Ints) -> OpenedSet:
         """The same set without the classes of some rows, so that nothing can be learnt or chosen by them."""
         label = self.examples.label.copy()
-        label[rows] = HIDDEN
+        label[rows] = HIDDEN if self.classes else np.nan
         return replace(self, examples=replace(self.examples, label=label))
 
     def _paper_fold(self, settings: ClassifyConfig, seed: int) -> Fold:
@@ -94,16 +104,24 @@ def open_for(settings: ClassifyConfig, path: Path) -> OpenedSet:
     Raises:
         InputError: as `open_set`.
     """
-    data = settings.data
-    found = open_set(path, Genomes(data.ref, data.refs, data.on_bad))
+    found = _open(settings, path)
     examples = joined([part for part in (found.train, found.valid, found.test) if part is not None])
     fingerprint = found.fingerprint()
     return OpenedSet(
         name=found.name, classes=found.classes, examples=examples, n_train=len(found.train),
         n_valid=len(found.valid or ()), n_test=len(found.test or ()),
-        group=_groups(examples, fingerprint),
-        length=settings.of_set(found.name).length or int(examples.lengths.max()), fingerprint=fingerprint,
+        group=_groups(examples, fingerprint) if examples.vocab == DNA else identical(examples.sequences),
+        length=settings.length_of(found.name) or int(examples.lengths.max()), fingerprint=fingerprint,
+        files=found.files,
     )  # fmt: skip
+
+
+def _open(settings: ClassifyConfig, path: Path) -> LabelledSet:
+    match settings.data:
+        case LabelledData(ref=ref, refs=refs, on_bad=on_bad):
+            return open_set(path, Genomes(ref, refs, on_bad))
+        case GlueData(tokenizer=tokenizer, vocab_size=size):
+            return open_glue(path, tokenizer=tokenizer, vocab_size=size, length=settings.length_of(path.name))
 
 
 def kept(what: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:

@@ -18,7 +18,7 @@ NAMES = {
 
 
 def draw(folder: Path, name: str, method: str, results: Mapping[str, Sequence[Result]]) -> None:
-    """confusion.png of the method, over all folds of its first seed; and roc.png.
+    """confusion.png of the method, over all folds of its first seed; and roc.png; of numbers, nothing.
 
     Curves are of first units, since scores of several models have no common threshold: of every method where there are
     two classes, of every class where there are more.
@@ -29,6 +29,8 @@ def draw(folder: Path, name: str, method: str, results: Mapping[str, Sequence[Re
         method: what is studied.
         results: finished units by method.
     """
+    if not all(some[0].facts["classes"] for some in results.values()):
+        return
     firsts = {each: some[0].predictions for each, some in results.items()}
     curves: dict[str, Roc] = {}
     if method in results:

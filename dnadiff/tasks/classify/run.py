@@ -23,21 +23,24 @@ import torch
 import typer
 
 from dnadiff import config
+from dnadiff.data.labelled.glue import find_tasks
 from dnadiff.data.labelled.open import find_set, find_sets
 from dnadiff.errors import InputError, InterruptedRun, ResourceError
 from dnadiff.inference.draws import Shard
-from dnadiff.inference.scores import Predictions, score
+from dnadiff.inference.scores import TITLES, Predictions, score
 from dnadiff.run import RunFolder
+from dnadiff.shown import speak
 from dnadiff.tasks.classify import units
 from dnadiff.tasks.classify.opened import OpenedSet, open_for
-from dnadiff.tasks.classify.settings import ClassifyConfig
+from dnadiff.tasks.classify.settings import ClassifyConfig, GlueData
 from dnadiff.tasks.classify.table import write_table
 from dnadiff.tasks.classify.units import Unit
 from dnadiff.tasks.machine import machine, versions
-from dnadiff.tasks.progress import logged
+from dnadiff.tasks.progress import logged, warned
+from dnadiff.world import WORK_PATIENCE, gathered, joined
 
 log = logging.getLogger("dnadiff")
-BENCHMARK = "genomic_benchmarks"
+BENCHMARK, GLUE = "genomic_benchmarks", "glue"
 HOME = Path("data") / BENCHMARK
 TABLE_SECONDS = 30.0  # between tables that are written while units are still run
 
@@ -70,13 +73,19 @@ def find(what: str, folder: str | None, settings: ClassifyConfig) -> tuple[dict[
     """Paths of the sets that a word means, and whether it means all of a folder.
 
     Args:
-        what: `genomic_benchmarks`, `genomic_benchmarks/SET`, or a path of a user's own set.
+        what: `genomic_benchmarks`, `genomic_benchmarks/SET`, the same of `glue`, or a path of a user's own set.
         folder: where the benchmark's sets are; None for the usual places.
 
     Raises:
         InputError: there is no such set.
     """
     suite, _, name = what.partition("/")
+    is_glue = isinstance(settings.data, GlueData)
+    if is_glue != (suite == GLUE):
+        raise InputError(f"{what}: {'is no task of GLUE' if is_glue else 'is read by GLUE'}; leave --protocol out")
+    if is_glue:
+        home = Path(folder or Path("data") / GLUE).expanduser()
+        return ({name: find_set(home, name, find_tasks)} if name else find_tasks(home)), not name
     if suite != BENCHMARK:
         path = Path(what).expanduser()
         if folder is not None:
@@ -89,33 +98,36 @@ def find(what: str, folder: str | None, settings: ClassifyConfig) -> tuple[dict[
 
 def default_out(settings: ClassifyConfig) -> Path:
     """Where results go unless the user says otherwise: a folder for each protocol, method and model."""
-    return Path("runs") / f"classify-{settings.protocol.kind}-{settings.method}-{settings.origin.replace(' ', '-')}"
+    what = GLUE if isinstance(settings.data, GlueData) else settings.protocol.kind
+    return Path("runs") / f"classify-{what}-{settings.method}-{settings.origin.replace(' ', '-')}"
 
 
 def run(plan: Plan, *, jobs: int = 1) -> None:
-    """Run the units that are not finished, and print the table.
+    """Run the units that are not finished, and print the table; several processes share the units.
 
     Raises:
         InputError: sets that cannot be read, or a folder of other settings.
         InterruptedRun: the user stopped it; finished units are kept.
     """
     folder = RunFolder(plan.out)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    folder.claim(config.to_yaml(plan.settings))
-    folder.add_to_manifest(
-        command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"), versions=versions(),
-        machine=machine(), sets={name: str(path) for name, path in plan.sets.items()},
-        assumptions=plan.settings.assumptions,
-    )  # fmt: skip
     try:
-        with logged(plan.out / "log.txt"), _terminated_like_interrupted():
-            if jobs > 1:
-                _work_together(plan, jobs)
-            else:
-                _work(plan)
-            text = write_table(plan.settings, plan.out, list(plan.sets), pictures=True)
+        with joined(WORK_PATIENCE) as here:
+            if here.is_first:
+                _begin(plan, folder)
+            gathered(None)  # nobody works in a folder that is refused
+            with logged(plan.out / "log.txt"), _terminated_like_interrupted():
+                mine = plan._replace(shard=plan.shard.part(here))
+                if jobs > 1:
+                    _work_together(mine, jobs)
+                else:
+                    _work(mine)
+                gathered(None)  # all units are there
+                if not here.is_first:
+                    return
+                text = write_table(plan.settings, plan.out, list(plan.sets), pictures=True)
     except KeyboardInterrupt:
         raise InterruptedRun("interrupted; the same command goes on with what is not finished") from None
+    folder.add_to_manifest(warnings=warned(plan.out / "log.txt"))
     typer.echo(text)
     log.info("table.md, table.tsv, predictions and plots are in %s", plan.out)
 
@@ -128,8 +140,20 @@ def dry_run(plan: Plan) -> str:
         done = sum(units.read_facts(plan.out, unit, data.fingerprint) is not None for unit in found)
         fold = data.fold(plan.settings, 1, 1)
         sizes = f"{len(fold.train):,} to learn from, {len(fold.valid):,} to choose by, {len(fold.test):,} to test on"
-        lines.append(f"{name}: {len(data.classes)} classes, {sizes}; {len(found)} units, {done} of them finished")
+        what = f"{len(data.classes)} classes" if data.classes else "a number for each row"
+        lines.append(f"{name}: {what}, {sizes}; {len(found)} units, {done} of them finished")
     return "\n".join(lines)
+
+
+def _begin(plan: Plan, folder: RunFolder) -> None:
+    """Record the settings, or compare them with those of an earlier run; errors as of `RunFolder.claim`."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    folder.claim(config.to_yaml(plan.settings))
+    folder.add_to_manifest(
+        command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"), versions=versions(),
+        machine=machine(), sets={name: str(path) for name, path in plan.sets.items()},
+        assumptions=plan.settings.assumptions,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -181,9 +205,7 @@ def _work_together(plan: Plan, jobs: int) -> None:
 def _start(threads: int, plan: Plan, errors: SimpleQueue[Exception]) -> None:
     """What a worker process does; Ctrl-C, which reaches every process of a terminal, is answered by the first alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    console = logging.StreamHandler()
-    console.setLevel(logging.INFO)
-    logging.basicConfig(format="%(message)s", handlers=[console])
+    speak()
     torch.set_num_threads(threads)
     try:
         with logged(plan.out / "log.txt"):
@@ -199,7 +221,8 @@ def _work(plan: Plan) -> None:
     next_table = began + TABLE_SECONDS
     total = sum(len(plan.units(name)) for name in plan.sets)
     for name, data in _opened(plan):
-        log.info("%s: %s rows, classes %s", name, f"{len(data.examples):,}", ", ".join(data.classes[:6]))
+        what = f"classes {', '.join(data.classes[:6])}" if data.classes else "a number for each"
+        log.info("%s: %s rows, %s", name, f"{len(data.examples):,}", what)
         for unit in plan.units(name):
             with units.held(plan.out, unit) as is_ours:
                 if not is_ours:
@@ -237,7 +260,7 @@ def _opened(plan: Plan) -> Iterator[tuple[str, OpenedSet]]:
 
 
 def run_unit(plan: Plan, unit: Unit, data: OpenedSet) -> str:
-    """Run a unit and write its folder; its accuracy, in words."""
+    """Run a unit and write its folder; its first figures, in words."""
     from dnadiff.tasks.classify import methods  # only here: it takes seconds, and there may be nothing to run
     from dnadiff.tasks.classify.task import Task
 
@@ -258,7 +281,9 @@ def run_unit(plan: Plan, unit: Unit, data: OpenedSet) -> str:
     predictions = Predictions(unit.seed, data.group[fold.test], label, probabilities)
     result = units.Result(unit, facts, data.examples.names[fold.test].tolist(), related, predictions)
     units.write(plan.out, result, outcome.save)
-    return f"accuracy {scores.accuracy:.3f}, MCC {scores.mcc:.3f}, {minutes:.1f} minutes"
+    names = settings.of_set(unit.set_name).figures[:2]
+    told = [f"{TITLES[name]} {getattr(scores, name):.3f}" for name in names]
+    return ", ".join([*told, f"{minutes:.1f} minutes"])
 
 
 def _available(data: OpenedSet, plan: Plan, test: np.ndarray) -> int:

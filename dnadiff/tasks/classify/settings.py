@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dnadiff import config
 from dnadiff.config import Settings
+from dnadiff.data.inputs import absolute
 from dnadiff.errors import InputError
+from dnadiff.inference.scores import FigureName
 from dnadiff.model import ModelConfig
 from dnadiff.models import Backbone, Caduceus, Mamba
 from dnadiff.models.classifier import Head
 from dnadiff.run import find_checkpoint, lasting_name
-from dnadiff.tasks.settings import require_same_network
+from dnadiff.tasks.settings import require_same_network, tokenizer_of
 from dnadiff.training.settings import OptimSettings
 
 Baseline = Literal["majority", "kmers", "cnn", "permuted"]
@@ -37,14 +39,35 @@ class Strict(Settings):
 
 
 class LabelledData(Settings):
-    """Where lists of places lie; sequences need none of it."""
+    """Sequences of DNA; where lists of places lie."""
 
+    kind: Literal["dna"] = "dna"
     ref: str | None = None
     """FASTA of the genome, for sets that are lists of places."""
     refs: Mapping[str, str] = Field(default_factory=dict)
     """FASTA by class, where a class lies on another genome."""
     on_bad: Literal["error", "skip"] = "error"
     """What to do with places that the genome does not have."""
+
+    def with_absolute_paths(self) -> Self:
+        """The same files under names that hold in any folder."""
+        refs = {name: absolute(path) for name, path in self.refs.items()}
+        return self.model_copy(update={"ref": absolute(self.ref), "refs": refs})
+
+
+class GlueData(Settings):
+    """Sentences, or pairs of them, of the tasks of GLUE."""
+
+    kind: Literal["glue"] = "glue"
+    tokenizer: str | None = None
+    """As data.tokenizer of text; null: that of the model in `init`, or one trained on the rows to learn from."""
+    vocab_size: int = Field(4096, ge=300)
+    """Tokens of a tokenizer that is trained."""
+
+    def with_absolute_paths(self) -> Self:
+        """The same files under names that hold in any folder; a tokenizer that is no file is a name."""
+        is_file = self.tokenizer is not None and Path(self.tokenizer).expanduser().exists()
+        return self.model_copy(update={"tokenizer": absolute(self.tokenizer)}) if is_file else self
 
 
 class FineTune(Settings):
@@ -75,8 +98,12 @@ class SetSettings(Settings):
     """Longest row; longer ones lose their end."""
     lr: Mapping[BackboneName, float] = Field(default_factory=dict)
     """Learning rate by backbone; plain is a Caduceus that reads one strand."""
+    figures: tuple[FigureName, ...] = Field(("accuracy", "mcc", "auroc", "auprc"), min_length=1)
+    """Shown of it; the first is what papers report."""
+    parts: tuple[str, ...] = ()
+    """Files of test rows whose figures are also given apart."""
     papers: Mapping[str, str] = Field(default_factory=dict)
-    """Published accuracy by model, mean and largest less smallest of five seeds."""
+    """Published figure by model, mean and largest less smallest of five seeds."""
 
 
 class ClassifyConfig(Settings):
@@ -86,8 +113,8 @@ class ClassifyConfig(Settings):
     """Run or checkpoint folder to start from; none: random weights."""
     model: Backbone = Caduceus()
     """The backbone."""
-    data: LabelledData = LabelledData()
-    """Genomes of lists of places."""
+    data: Annotated[LabelledData | GlueData, Field(discriminator="kind")] = LabelledData()
+    """What rows are of."""
     protocol: Annotated[Paper | Strict, Field(discriminator="kind")] = Strict()
     """Which rows are learnt from and tested on."""
     seeds: int = Field(1, ge=1)
@@ -117,13 +144,26 @@ class ClassifyConfig(Settings):
     assumptions: tuple[str, ...] = ()
     """What is assumed where a paper is silent; copied to the manifest and the table."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.data, GlueData):
+            if isinstance(self.protocol, Strict):
+                raise ValueError("protocol.kind=strict: its groups are of related DNA; set paper for GLUE")
+            if "kmers" in self.baselines:
+                raise ValueError("baselines: kmers are of DNA; leave them out for GLUE")
+        return self
+
+    def length_of(self, name: str) -> int | None:
+        """The longest row of a set; None: as long as they are."""
+        return self.of_set(name).length or self.length
+
     def lr(self, name: str) -> float:
         """The learning rate for a set."""
         return self.of_set(name).lr.get(self.backbone, self.optim.lr) if self.backbone else self.optim.lr
 
     def of_set(self, name: str) -> SetSettings:
         """What is known of a set."""
-        return self.sets.get(name, SetSettings(length=self.length))
+        return self.sets.get(name, SetSettings())
 
     @property
     def origin(self) -> str:
@@ -148,12 +188,14 @@ class ClassifyConfig(Settings):
 def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[str, Any]) -> ClassifyConfig:
     """Settings from a preset, flags and words, with what they imply.
 
-    `--init` brings its model's architecture; a rate or length among the words wins over the published ones.
+    `--init` brings its model's architecture, and the tokenizer of a model of text; a rate or length among the words
+    wins over the published ones.
 
     Raises:
         InputError: as `dnadiff.config.resolve`; `--init` holds no model that reads tokens.
     """
     implied: dict[str, Any] = {}
+    source: Path | None = None
     if flags.get("init") not in (None, "none"):
         name = lasting_name(Path(flags["init"]).expanduser())
         source = find_checkpoint(Path(name))
@@ -171,12 +213,7 @@ def resolve(preset: str | Sequence[str], words: Sequence[str], flags: Mapping[st
         {"length": settings.length} if "length" in given else {}
     )
     sets = {name: one.model_copy(update=update) for name, one in settings.sets.items()}
-    data = settings.data
-    data = data.model_copy(
-        update={"ref": _absolute(data.ref), "refs": {name: _absolute(path) for name, path in data.refs.items()}}
-    )
+    data = settings.data.with_absolute_paths()
+    if isinstance(data, GlueData) and data.tokenizer is None and source is not None:
+        data = data.model_copy(update={"tokenizer": tokenizer_of(source).get("data.tokenizer")})
     return settings.model_copy(update={"sets": sets, "data": data})
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().absolute())

@@ -12,8 +12,9 @@ import numpy as np
 
 from dnadiff.errors import InputError
 from dnadiff.files import write_text
-from dnadiff.inference.scores import Figure, Predictions, Scores, figures
+from dnadiff.inference.scores import TITLES, Figure, Predictions, figures
 from dnadiff.rng import Stream, numpy_generator
+from dnadiff.shown import cell, printable
 from dnadiff.tasks.classify.pictures import NAMES, draw
 from dnadiff.tasks.classify.settings import ClassifyConfig
 from dnadiff.tasks.classify.units import Result, planned, read
@@ -63,25 +64,31 @@ def write_table(settings: ClassifyConfig, out: Path, set_names: Sequence[str], *
 
 def as_markdown(settings: ClassifyConfig, rows: Sequence[Row]) -> str:
     """The table for a person."""
-    lines = ["| set | model | accuracy | max - min | MCC | AUROC | AUPRC | units | rows | learnt from | minutes |"]
-    lines.append("|---" * 11 + "|")
-    for name in dict.fromkeys(row.set_name for row in rows):
-        lines += [_line(row) for row in rows if row.set_name == name]
-        for model, figure in settings.of_set(name).papers.items():
-            mean, _, spread = figure.partition("±")
-            lines.append(f"| {_cell(name)} | paper: {_cell(model)} | {mean.strip()} | {spread.strip()} |{' |' * 7}")
+    names = list(dict.fromkeys(row.set_name for row in rows))
+    wanted = {name: settings.of_set(name).figures for name in names}
+    columns = [title for title in TITLES if any(title in some for some in wanted.values())]
+    first, *others = [TITLES[name] for name in columns] or ["figures"]
+    lines = [_joined(["set", "model", first, "max - min", *others, "units", "rows", "learnt from", "minutes"])]
+    lines.append("|---" * lines[0].count(" | ") + "|---|")
+    for name in names:
+        figure = wanted[name][0]
+        lines += [_line(row, columns, wanted[name]) for row in rows if row.set_name == name]
+        for model, text in settings.of_set(name).papers.items():
+            mean, _, spread = (part.strip() for part in text.partition("±"))
+            lines.append(_joined([name, f"paper: {model}", *_spread_out({figure: mean}, spread, columns), *[""] * 4]))
     notes = [
         "",
         f"Protocol: {settings.protocol.kind}. Intervals are 95 %, over groups of related test rows and, where there is "
-        "more than one, over seeds; max - min is over units, and for papers what they print after ±.",
+        "more than one, over seeds; max - min is over units, of the figure that papers print with theirs behind a ±.",
     ]
     for row in rows:
-        value, low, high = row.figures["mcc"].mean
+        known = "mcc" if "mcc" in row.figures else "pearson"  # of which chance is 0
+        value, low, high = row.figures[known].mean
         if row.model == NAMES["permuted"] and row.n_done > 1 and not low <= 0 <= high:  # one may be anything
             notes += [
                 "",
-                f"{_cell(row.set_name)}: the MCC of the control, {value:.3f}, is not at chance, as happens to one "
-                "in twenty without a cause. If other seeds agree, scores of this set are not of classes alone.",
+                f"{_cell(row.set_name)}: the {TITLES[known]} of the control, {value:.3f}, is not at chance, as happens "
+                "to one in twenty without a cause. If other seeds agree, scores of this set are not of classes alone.",
             ]
     if settings.assumptions:
         notes += ["", "Assumed:", "", *(f"- {text}" for text in settings.assumptions)]
@@ -92,12 +99,16 @@ def as_tsv(rows: Sequence[Row]) -> str:
     """The table for a program."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
-    columns = [f"{name}{part}" for name in Scores._fields for part in ("", "_low", "_high", "_spread")]
+    names = [name for name in TITLES if any(name in row.figures for row in rows)]
+    columns = [f"{name}{part}" for name in names for part in ("", "_low", "_high", "_spread")]
     writer.writerow(["set", "model", *columns, "units", "planned", "test_rows", "learnt_from", "minutes"])
     for row in rows:
-        values = [f"{x:.6f}" for figure in row.figures.values() for x in (*figure.mean, figure.spread)]
+        values: list[str] = []
+        for name in names:
+            figure = row.figures.get(name)
+            values += [""] * 4 if figure is None else [f"{x:.6f}" for x in (*figure.mean, figure.spread)]
         tail = [row.n_done, row.n_planned, row.n_test, row.learnt, f"{row.minutes:.2f}"]
-        writer.writerow([row.set_name, row.model, *values, *tail])
+        writer.writerow([cell(row.set_name), cell(row.model), *values, *tail])
     return buffer.getvalue()
 
 
@@ -118,7 +129,7 @@ def _results(settings: ClassifyConfig, out: Path, name: str) -> dict[str, list[R
 
 
 def _rows(settings: ClassifyConfig, name: str, method: str, results: Sequence[Result]) -> list[Row]:
-    """The line of a method, and for the method itself a second one where some test rows are related to learnt ones."""
+    """The line of a method; of the method itself also parts of the test rows, and those unrelated to learnt ones."""
     n_planned = sum(unit.method == method for unit in planned(settings, name))
     facts = results[0].facts
     learnt = f"{facts['n_learnt']:,} of {facts['n_available']:,} rows"
@@ -131,11 +142,21 @@ def _rows(settings: ClassifyConfig, name: str, method: str, results: Sequence[Re
     predicted = [result.predictions for result in results]
     n_test = len({name for result in results for name in result.names})
     rows = [Row(name, model, _figures(predicted), len(results), n_planned, n_test, learnt, minutes)]
-    unrelated = [_take(result.predictions, ~result.is_related) for result in results]
-    n_unrelated = max(len(each.label) for each in unrelated)
-    if method == settings.method and any(result.is_related.any() for result in results) and n_unrelated:
-        rows.append(Row(name, UNRELATED, _figures(unrelated), len(results), n_planned, n_unrelated, learnt, 0.0))
+    if method != settings.method:
+        return rows
+    chosen = {f"on {part}": [_of_part(result, part) for result in results] for part in settings.of_set(name).parts}
+    if any(result.is_related.any() for result in results):
+        chosen[UNRELATED] = [~result.is_related for result in results]
+    for title, masks in chosen.items():
+        some = [_take(result.predictions, mask) for result, mask in zip(results, masks, strict=True)]
+        if n_test := max(len(each.label) for each in some):
+            rows.append(Row(name, title, _figures(some), len(results), n_planned, n_test, learnt, 0.0))
     return rows
+
+
+def _of_part(result: Result, part: str) -> np.ndarray:
+    """(rows,) bool: whether a test row is of the file of that name."""
+    return np.array([name.startswith(f"{part}.") for name in result.names])
 
 
 def _size(facts: Mapping[str, object]) -> str:
@@ -158,11 +179,19 @@ def _figures(predicted: Sequence[Predictions]) -> dict[str, Figure]:
     return figures([each for each in predicted if len(each.label)], numpy_generator(0, Stream.BOOTSTRAP))
 
 
-def _line(row: Row) -> str:
-    accuracy = row.figures["accuracy"]
-    cells = [row.set_name, row.model, _interval(accuracy), f"{accuracy.spread:.3f}"]
-    cells += [_interval(row.figures[name]) for name in ("mcc", "auroc", "auprc")]
-    cells += [f"{row.n_done} of {row.n_planned}", f"{row.n_test:,}", row.learnt, f"{row.minutes:.1f}"]
+def _line(row: Row, columns: Sequence[str], wanted: Sequence[str]) -> str:
+    texts = {name: _interval(row.figures[name]) for name in wanted}
+    cells = [row.set_name, row.model, *_spread_out(texts, f"{row.figures[wanted[0]].spread:.3f}", columns)]
+    return _joined([*cells, f"{row.n_done} of {row.n_planned}", f"{row.n_test:,}", row.learnt, f"{row.minutes:.1f}"])
+
+
+def _spread_out(texts: Mapping[str, str], spread: str, columns: Sequence[str]) -> list[str]:
+    """Cells of the figures, and behind the first column that of how far a set's first figure varies."""
+    first, *others = (texts.get(name, "") for name in columns)
+    return [first, spread, *others]
+
+
+def _joined(cells: Sequence[str]) -> str:
     return f"| {' | '.join(map(_cell, cells))} |"
 
 
@@ -172,4 +201,4 @@ def _interval(figure: Figure) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+    return printable(text.replace("|", r"\|").replace("\n", " "))

@@ -30,8 +30,9 @@ class Task(NamedTuple):
     seed: int
 
     @property
-    def n_classes(self) -> int:
-        return len(self.data.classes)
+    def n_outputs(self) -> int:
+        """Classes, or one number."""
+        return max(1, len(self.data.classes))
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Outcome:
     """What a method gives.
 
     Attributes:
-        probabilities: (test rows, classes).
+        probabilities: (test rows, classes); where a number is predicted, that, (test rows, 1).
         facts: for result.json.
         save: writes its model to a folder; None where there is none to keep.
     """

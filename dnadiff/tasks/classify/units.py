@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dnadiff.errors import InputError
 from dnadiff.files import TEMPORARY, unfinished
 from dnadiff.inference.scores import Predictions
+from dnadiff.shown import cell
 from dnadiff.tasks.classify.settings import ClassifyConfig, Paper
 
 RESULT, PREDICTIONS, MODEL = "result.json", "predictions.tsv", "model"
@@ -148,22 +149,27 @@ def _write_predictions(path: Path, result: Result) -> None:
     table, classes = result.predictions, result.facts["classes"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["row", "group", "related", "class", "predicted", *(f"p({name})" for name in classes)])
+        columns = ["class", "predicted", *(cell(f"p({name})") for name in classes)]
+        writer.writerow(["row", "group", "related", *(columns if classes else ["number", "predicted"])])
         best = table.probabilities.argmax(1)
         for at, name in enumerate(result.names):
             shown = [f"{value:.{DIGITS}f}" for value in table.probabilities[at]]
-            known = [int(table.group[at]), int(result.is_related[at]), classes[table.label[at]], classes[best[at]]]
-            writer.writerow([name, *known, *shown])
+            if classes:
+                shown = [*(cell(classes[number]) for number in (table.label[at], best[at])), *shown]
+            else:
+                shown = [repr(float(table.label[at])), *shown]
+            writer.writerow([cell(name), int(table.group[at]), int(result.is_related[at]), *shown])
 
 
 def _read_predictions(path: Path, unit: Unit, facts: dict[str, Any]) -> Result:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file, delimiter="\t"))[1:]
-    number = {name: at for at, name in enumerate(facts["classes"])}
+    number = {cell(name): at for at, name in enumerate(facts["classes"])}
+    first = 5 if number else 4  # column of what is predicted
     predictions = Predictions(
         unit.seed,
         group=np.array([int(row[1]) for row in rows], np.int64),
-        label=np.array([number[row[3]] for row in rows], np.int64),
-        probabilities=np.array([[float(cell) for cell in row[5:]] for row in rows]),
+        label=np.array([number[row[3]] if number else float(row[3]) for row in rows]),
+        probabilities=np.array([[float(text) for text in row[first:]] for row in rows]),
     )
     return Result(unit, facts, [row[0] for row in rows], np.array([row[2] == "1" for row in rows]), predictions)
