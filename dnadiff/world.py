@@ -38,20 +38,24 @@ ALONE = World()
 
 
 def world() -> World:
-    """The place of this process, from the environment.
+    """The place of this process, from the environment."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ALONE
+    return World(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+
+
+def require_torchrun() -> None:
+    """Several processes know of each other.
 
     Raises:
-        InputError: Slurm started several processes without `torchrun`: each would take itself for the only one.
+        InputError: Slurm started them without `torchrun`, and each would take itself for the only one.
     """
-    found = os.environ
-    if "TORCHELASTIC_RUN_ID" in found:
-        return World(*(int(found[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
-    if int(found.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+    n_started = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+    if n_started > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         raise InputError(
-            f"srun: started {found['SLURM_STEP_NUM_TASKS']} processes that do not know of each other; start one on "
-            "each machine, `srun --ntasks-per-node 1 torchrun ... -m dnadiff ...`"
+            f"srun: started {n_started} processes that do not know of each other; start one on each machine, "
+            "srun --ntasks-per-node 1 torchrun ... -m dnadiff ..."
         )
-    return ALONE
 
 
 @contextmanager

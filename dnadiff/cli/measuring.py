@@ -11,6 +11,7 @@ import typer
 from dnadiff.cli.app import app
 from dnadiff.cli.shared import AnyRun, Bed, DryRun, PrintConfig, Ref, Run, do, model_and_words, split_words
 from dnadiff.errors import InputError
+from dnadiff.world import world
 
 log = logging.getLogger("dnadiff")
 
@@ -227,6 +228,8 @@ def _evaluate_fasta(
     from dnadiff.config import resolve
     from dnadiff.tasks import likelihood as task
 
+    if world().size > 1:
+        raise InputError("--fasta: is scored by one process; run it without torchrun")
     given = [flag for flag, value in unused.items() if value is not None]
     if given:
         raise InputError(f"{given[0]}: has no part where --fasta names sequences; leave one of them out")

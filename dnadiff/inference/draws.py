@@ -11,7 +11,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ import numpy as np
 from dnadiff.config import differences
 from dnadiff.errors import InputError
 from dnadiff.files import remove_unfinished, unfinished
+from dnadiff.world import WORK_PATIENCE, World, gathered, joined
 
 SAVE_SECONDS = 30.0
 
@@ -45,6 +46,10 @@ class Shard(NamedTuple):
         if not 1 <= shard.number <= shard.n_shards:
             raise InputError(f"--shard {text}: the number must be 1 to {count}")
         return shard
+
+    def part(self, here: World) -> Shard:
+        """What falls to one of the processes that share it."""
+        return Shard(self.number + self.n_shards * here.rank, self.n_shards * here.size)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class DrawsFile:
             with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
                 claim = json.loads(str(file["claim"]))
                 found = Draws(file["nats"], file["n_scored"], file["done"], into.batch_size)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.path}: cannot be read ({error}); remove it, and all is drawn again") from None
         changed = differences(claim, self._claim)
         if changed:
@@ -170,7 +175,40 @@ def output_file(out: str | None, shard: Shard) -> Path | None:
     return file
 
 
-def shard_files(out: Path, count: int, claim: Mapping[str, Any]) -> dict[int, DrawsFile]:
+def fill_together(
+    draws: Draws,
+    shard: Shard,
+    out: Path | None,
+    claim: Callable[[], Mapping[str, Any]],
+    fill: Callable[[Shard, Callable[[], None]], None],
+) -> bool:
+    """Fill a shard, each process its part of it, and take what other shards have left beside the output.
+
+    Args:
+        out: output file; None keeps nothing.
+        claim: everything that a draw depends on.
+        fill: fills a part, and calls what it is given whenever draws can be kept.
+
+    Returns:
+        Whether it falls to this process to write and print.
+
+    Raises:
+        InputError: as `DrawsFile.load`.
+        ResourceError: files cannot be written, or another process is gone.
+    """
+    with joined(WORK_PATIENCE) as here:
+        part = shard.part(here)
+        kept = {} if out is None else _shard_files(out, part.n_shards, claim())
+        with kept[part.number].keeping(draws) if kept else nullcontext(lambda: None) as save:
+            fill(part, save)
+        for others in gathered(draws):
+            draws.merge(others)
+    for other in kept.values() if here.is_first else ():
+        other.load(draws)
+    return here.is_first
+
+
+def _shard_files(out: Path, count: int, claim: Mapping[str, Any]) -> dict[int, DrawsFile]:
     """The file of each shard by number, beside the output."""
     names = {number: f"{out.name}.draws-{number}-of-{count}.npz" for number in range(1, count + 1)}
     return {number: DrawsFile(out.with_name(name), claim) for number, name in names.items()}

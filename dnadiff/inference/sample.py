@@ -21,6 +21,8 @@ from dnadiff.diffusion.samplers.strides import Strides
 from dnadiff.diffusion.uniforms import RowUniforms
 from dnadiff.errors import InputError, nearest
 from dnadiff.inference.device import best_device, borrowed
+from dnadiff.inference.draws import Shard
+from dnadiff.inference.evaluate import ALL
 from dnadiff.model import DiffusionModel
 from dnadiff.network import Network
 
@@ -76,6 +78,7 @@ def sample(
     network: Network | None = None,
     seed: int = 0,
     batch_size: int = 16,
+    shard: Shard = ALL,
     progress: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Draw sequences from nothing but masks.
@@ -88,10 +91,11 @@ def sample(
         around: what is put around the sampler, such as `dnadiff.diffusion.samplers.strides.Strides`.
         network: in place of the model's own, such as one that counts its runs.
         batch_size: sequences at a time; does not change what is drawn, but for rounding inside the network.
+        shard: which batches are drawn.
         progress: called with the number of steps done after each step of each batch.
 
     Returns:
-        (n, length) int64 tokens, letters only.
+        (n, length) int64 tokens, letters only; fewer than n for a shard.
 
     Raises:
         InputError: the sampler takes another denoiser than the model or the guide gives; the model knows no such class.
@@ -102,7 +106,7 @@ def sample(
     fills: Fills = chosen if around is None else around(chosen)
     number = None if label is None else label_number(model.config.model.labels, label)
     with borrowed(model, device := best_device()):
-        for start in range(0, n, batch_size):
+        for start in range(0, n, batch_size)[shard.number - 1 :: shard.n_shards]:
             rows = min(batch_size, n - start)
             labels = None if number is None else torch.full((rows,), number, device=device)
             state = Batch(torch.full((rows, length), model.vocab.mask, device=device), label=labels)

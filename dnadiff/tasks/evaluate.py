@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.estimators import Numbers
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, write_text
-from dnadiff.inference.draws import Draws, Shard, output_file, shard_files
+from dnadiff.inference.draws import Draws, Shard, fill_together, output_file
 from dnadiff.inference.estimate import Estimate
 from dnadiff.inference.evaluate import ALL, combine, fill, n_sweeps
 from dnadiff.inference.measures import Measure, both_strands, in_steps, likelihood, training_loss
@@ -66,11 +65,12 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     use_kernels(model, settings.kernels)
     measure = measure_of(model, how)
     draws = Draws.empty(n_sweeps(measure, how.sweeps), len(how.chosen(len(windows))), how.batch_size)
-    kept = {} if file is None else shard_files(file, shard.n_shards, _claim(settings, data, folder))
-    with kept[shard.number].keeping(draws) if kept else nullcontext(lambda: None) as save:
-        _draw(draws, model, measure, windows, how, seed=seed, shard=shard, save=save)
-    for other in kept.values():
-        other.load(draws)
+
+    def fill_part(part: Shard, save: Callable[[], None]) -> None:
+        _draw(draws, model, measure, windows, how, seed=seed, shard=part, save=save)
+
+    if not fill_together(draws, shard, file, lambda: _claim(settings, data, folder), fill_part):
+        return
     if not draws.done.all():
         log.info("shard %d of %d is drawn; the last one prints the figures", *shard)
         return

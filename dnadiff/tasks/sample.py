@@ -15,6 +15,7 @@ from dnadiff import checkpoint, config
 from dnadiff.errors import InputError, counted
 from dnadiff.files import unfinished
 from dnadiff.inference.counted import Counted
+from dnadiff.inference.evaluate import ALL
 from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import sample, warn_if_untried
 from dnadiff.model import DiffusionModel
@@ -22,6 +23,7 @@ from dnadiff.run import config_of, find_checkpoint
 from dnadiff.tasks.settings import SampleSettings, TrainConfig
 from dnadiff.tasks.text_levels import unigram_entropy
 from dnadiff.tasks.written import write
+from dnadiff.world import ALONE, WORK_PATIENCE, World, gathered, joined
 
 log = logging.getLogger("dnadiff")
 
@@ -45,17 +47,21 @@ def run(settings: SampleSettings, path: Path, out: str, *, stats: bool = False) 
     of_run, network = config_of(path), Counted(model.network)
     seen = min(settings.length, settings.context or settings.length)
     warn_if_untried(seen, config.read(TrainConfig, Path(of_run)).data.length if of_run else None)
-    if out == "-":
-        tokens = draw(model, settings, network)
-        write(tokens, model, settings, source=folder, to=sys.stdout)
-    else:
-        if Path(out).is_dir():
-            raise InputError(f"{out}: is a folder; name a file to write")
-        with unfinished(Path(out)) as temporary:
-            temporary.touch()  # a place that cannot be written is found out before anything is drawn
-            tokens = draw(model, settings, network)
-            write(tokens, model, settings, source=folder, to=temporary)
-        log.info("%s: %s, each of length %d", out, counted(settings.n, "sequence"), settings.length)
+    with joined(WORK_PATIENCE) as here:
+        if not here.is_first:
+            draw(model, settings, network, here)
+            return
+        if out == "-":
+            tokens = draw(model, settings, network, here)
+            write(tokens, model, settings, source=folder, to=sys.stdout)
+        else:
+            if Path(out).is_dir():
+                raise InputError(f"{out}: is a folder; name a file to write")
+            with unfinished(Path(out)) as temporary:
+                temporary.touch()  # a place that cannot be written is found out before anything is drawn
+                tokens = draw(model, settings, network, here)
+                write(tokens, model, settings, source=folder, to=temporary)
+            log.info("%s: %s, each of length %d", out, counted(settings.n, "sequence"), settings.length)
     if stats and len(tokens):
         log.info(describe(network, tokens))
 
@@ -75,17 +81,28 @@ def dry_run(settings: SampleSettings, path: Path) -> str:
     return f"{find_checkpoint(path)}: {n}, each of length {settings.length}, {settings.sampler!r}"
 
 
-def draw(model: DiffusionModel, settings: SampleSettings, network: Counted | None = None) -> np.ndarray:
+def draw(
+    model: DiffusionModel, settings: SampleSettings, network: Counted | None = None, here: World = ALONE
+) -> np.ndarray:
     """(n, length) tokens, with a progress bar on a terminal.
 
     Args:
-        network: in place of the model's own.
+        network: in place of the model's own; with several processes it counts the runs of all.
+        here: the processes that share the batches.
     """
-    batches = -(-settings.n // settings.batch_size)
+    batch = np.arange(settings.n) // settings.batch_size
+    batches = len(np.unique(batch)[here.rank :: here.size])
     steps = settings.around(model.config.objective.sampler(settings.sampler)).n_steps(settings.length)
     with progress_bar("sampling", batches * steps) as advance:
-        return sample(
+        mine = sample(
             model, settings.n, settings.length, settings.sampler,
             label=settings.label, guide=settings.guide, around=settings.around, network=network,
-            seed=settings.seed, batch_size=settings.batch_size, progress=advance,
+            seed=settings.seed, batch_size=settings.batch_size, shard=ALL.part(here), progress=advance,
         )  # fmt: skip
+    if here.size == 1:
+        return mine
+    if network is not None:
+        network.n_calls, network.n_rows = map(sum, zip(*gathered((network.n_calls, network.n_rows)), strict=True))
+    tokens = np.empty((settings.n, settings.length), np.int64)
+    tokens[np.argsort(batch % here.size, kind="stable")] = np.concatenate(gathered(mine))
+    return tokens

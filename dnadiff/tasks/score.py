@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,7 @@ from dnadiff.errors import InputError
 from dnadiff.files import sha256
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.device import best_device, borrowed
-from dnadiff.inference.draws import Draws, Shard, output_file, shard_files
+from dnadiff.inference.draws import Draws, Shard, fill_together, output_file
 from dnadiff.inference.evaluate import ALL
 from dnadiff.inference.features import Strands
 from dnadiff.inference.progress import progress_bar
@@ -138,12 +137,13 @@ def run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None
     log.info("%s", opened.says)
     how = opened.settings
     draws = Draws.empty(len(how.columns), opened.n, how.variants_at_once)
-    kept = {} if file is None else shard_files(file, shard.n_shards, _claim(opened))
-    with kept[shard.number].keeping(draws) if kept else nullcontext(lambda: None) as save:
-        for _ in fill(draws, opened, shard):
+
+    def fill_part(part: Shard, save: Callable[[], None]) -> None:
+        for _ in fill(draws, opened, part):
             save()
-    for other in kept.values():
-        other.load(draws)
+
+    if not fill_together(draws, shard, file, lambda: _claim(opened), fill_part):
+        return
     if not draws.done.all():
         log.info("shard %d of %d is scored; the last one writes %s", *shard, file)
     elif file is None:

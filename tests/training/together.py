@@ -1,6 +1,6 @@
 """Several processes that share a command, as torchrun would start them, but forked: nothing is imported again."""
 
-import faulthandler
+import logging
 import os
 import signal
 import socket
@@ -44,7 +44,6 @@ def together(work, *, folder, size=2):
 
 def _run(work, rank, size, port, said):
     """In a child: the environment of torchrun, an end to every wait, and no way back into the tests."""
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
     signal.alarm(SECONDS)
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank),
@@ -54,6 +53,7 @@ def _run(work, rank, size, port, said):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    logging.getLogger().handlers.clear()  # pytest's
     code = 1
     try:
         work(rank)

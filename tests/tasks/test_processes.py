@@ -1,0 +1,119 @@
+"""Verbs that several processes do together write what one would."""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from together import codes, start, together
+from torch.distributed import run as torchrun
+from torch.distributed.launcher.api import elastic_launch
+
+from dnadiff import cli, config
+from dnadiff.training.metrics import read_metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+DOCS = Path(__file__).parents[2] / "docs" / "several-gpus.md"
+
+
+def command(*words):
+    """A verb in this process, which goes on after it."""
+    sys.argv = ["dnadiff", *map(str, words)]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+@pytest.fixture(scope="module")
+def vcf(genome, tmp_path_factory):
+    """Nine substitutions on chrA."""
+    bases = "".join(genome.read_text().split(">")[1].splitlines()[1:])
+    path = tmp_path_factory.mktemp("vcf") / "some.vcf"
+    rows = [f"chrA\t{at}\t.\t{bases[at - 1]}\t{'CGTA'['ACGT'.index(bases[at - 1])]}\t.\t.\t." for at in range(500, 509)]
+    path.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def commands(run, genome, vcf, out):
+    return [
+        ["evaluate", run, "evaluate.batch_size=2", "--out", out / "figures.json"],
+        ["sample", run, "-n", "7", "batch_size=2", "--out", out / "samples.fa"],
+        ["score", run, "--vcf", vcf, "--ref", genome, "window=40", "batch_size=1", "--out", out / "scored.vcf"],
+    ]
+
+
+def test_evaluate_sample_and_score_write_the_same_bytes(run, genome, vcf, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+
+    def work(rank):
+        for words in commands(run, genome, vcf, two):
+            command(*words)
+
+    together(work, folder=tmp_path)
+    for words in commands(run, genome, vcf, one):
+        command(*words)
+    for name in ("figures.json", "samples.fa", "scored.vcf"):
+        assert (two / name).read_bytes() == (one / name).read_bytes(), name
+    assert (tmp_path / "1.txt").read_text() == ""
+    assert "bits per base" in (tmp_path / "0.txt").read_text()
+
+
+def test_a_run_of_two_is_the_run_of_one(run, settings, tmp_path):
+    (tmp_path / "small.yaml").write_text(config.to_yaml(settings))
+    words = ["train", tmp_path / "small.yaml", "--out", tmp_path / "run"]
+    together(lambda rank: command(*words), folder=tmp_path)
+    figures, theirs = (json.loads((path / "results.json").read_text()) for path in (tmp_path / "run", run))
+    assert figures["bits_per_base"] == pytest.approx(theirs["bits_per_base"], rel=1e-4)
+    assert figures["markov"] == theirs["markov"]
+    losses = [
+        [float(row["train_bits"]) for row in read_metrics(path / "metrics.csv")] for path in (tmp_path / "run", run)
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["processes"] == 2
+    assert (tmp_path / "1.txt").read_text() == ""
+
+
+def test_what_one_process_alone_can_do_is_refused_by_each(run, genome, tmp_path):
+    started = start(lambda rank: command("embed", run, "--fasta", genome, "--out", "x.npz"), folder=tmp_path)
+    assert codes(started)[0] == [2, 2]
+    message = "dnadiff embed: is the work of one process, and torchrun started 2; run it without torchrun\n"
+    assert (tmp_path / "0.txt").read_text() == f"dnadiff: {message}"
+    assert (tmp_path / "1.txt").read_text() == f"dnadiff (rank 1): {message}"
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(SystemExit, match="2"):
+        command("presets")
+    assert "srun: started 4 processes that do not know of each other; start one on each" in capsys.readouterr().err
+
+
+def _launched(words, said):
+    """What torchrun starts; its processes are forked, so that nothing is imported again."""
+    log = Path(said) / f"{os.environ['RANK']}.txt"
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    command(*words)
+
+
+def test_the_command_of_the_page_trains(settings, tmp_path):
+    line = next(line for line in DOCS.read_text().splitlines() if line.strip().startswith("torchrun --standalone"))
+    arguments = torchrun.parse_args(shlex.split(line.strip().split("   ")[0])[1:])
+    config_, _, words = torchrun.config_from_args(arguments)
+    words = words[words.index("dnadiff") + 1 :]
+    (tmp_path / "small.yaml").write_text(config.to_yaml(settings))
+    config_.start_method, config_.logs_specs = "fork", type(config_.logs_specs)(log_dir=str(tmp_path / "logs"))
+    small = [words[0], str(tmp_path / "small.yaml"), "sample.n=0", "--out", str(tmp_path / "run")]
+    elastic_launch(config_, _launched)(small, str(tmp_path))
+    assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == settings.train.max_steps
+    assert "results in" in (tmp_path / "0.txt").read_text()
+    assert (tmp_path / "1.txt").read_text() == ""
