@@ -142,7 +142,8 @@ class _Classes:
         areas = np.array([curve.areas(weight) for curve in self._curves])
         total = confusion.sum()
         accuracy = float(np.trace(confusion) / total) if total else math.nan
-        return Scores(accuracy, _mcc(confusion), *_mean(areas).tolist(), f1=_f1(confusion))
+        auroc, auprc = _mean(areas).tolist()
+        return Scores(accuracy, _mcc(confusion), auroc, auprc, _f1(confusion))
 
 
 class _Numbers:
@@ -156,8 +157,9 @@ class _Numbers:
         self._levels = [np.unique(column, return_inverse=True)[1] for column in self._columns]
 
     def scores(self, weight: Floats) -> Correlations:
-        ranks = (_ranks(levels, weight) for levels in self._levels)
-        return Correlations(_correlation(*self._columns, weight), _correlation(*ranks, weight))
+        label, predicted = self._columns
+        label_rank, predicted_rank = (_ranks(levels, weight) for levels in self._levels)
+        return Correlations(_correlation(label, predicted, weight), _correlation(label_rank, predicted_rank, weight))
 
 
 def _weighable(label: NDArray[Any], probabilities: Floats) -> _Classes | _Numbers:

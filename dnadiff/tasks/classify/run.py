@@ -80,10 +80,10 @@ def find(what: str, folder: str | None, settings: ClassifyConfig) -> tuple[dict[
         InputError: there is no such set.
     """
     suite, _, name = what.partition("/")
-    is_glue = isinstance(settings.data, GlueData)
-    if is_glue != (suite == GLUE):
-        raise InputError(f"{what}: {'is no task of GLUE' if is_glue else 'is read by GLUE'}; leave --protocol out")
-    if is_glue:
+    data = settings.data
+    if isinstance(data, GlueData) != (suite == GLUE):
+        raise InputError(f"{what}: is read by another protocol than that of --protocol; leave that out")
+    if isinstance(data, GlueData):
         home = Path(folder or Path("data") / GLUE).expanduser()
         return ({name: find_set(home, name, find_tasks)} if name else find_tasks(home)), not name
     if suite != BENCHMARK:
@@ -92,7 +92,7 @@ def find(what: str, folder: str | None, settings: ClassifyConfig) -> tuple[dict[
             raise InputError(f"--data {folder}: is for {BENCHMARK}; {what} is a path of its own, leave --data out")
         return {path.name.split(".")[0].removesuffix("_v0"): path}, False
     lists = HOME / "intervals"
-    home = Path(folder).expanduser() if folder else lists if settings.data.ref and lists.is_dir() else HOME
+    home = Path(folder).expanduser() if folder else lists if data.ref and lists.is_dir() else HOME
     return ({name: find_set(home, name)} if name else find_sets(home)), not name
 
 
