@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from dnadiff import checkpoint, config
+from dnadiff import checkpoint, config, dna
 from dnadiff.config import Settings
 from dnadiff.data.text.tokenizer import TextTokenizer, kept_tokenizer
 from dnadiff.diffusion.samplers import Ancestral, Auto, Sampler
@@ -25,9 +25,11 @@ from dnadiff.inference.card import FACTS, card, facts_of
 from dnadiff.inference.design import Constraints, Site
 from dnadiff.inference.estimate import Estimate, Meaning
 from dnadiff.inference.evaluate import evaluate
+from dnadiff.inference.features import Strands
 from dnadiff.inference.infill import fill_sites
 from dnadiff.inference.likelihood import LogProb, Method, log_prob
 from dnadiff.inference.measures import likelihood
+from dnadiff.inference.mutagenesis import MutationMap, mutate
 from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import Around, Wanted, sample, warn_if_untried
 from dnadiff.inference.steer import METHODS, Design, Judge, both, judged, reward_of
@@ -281,6 +283,37 @@ class Model:
             )
             for number, row in enumerate(as_rows(sequences, self.tokenizer))
         ]  # fmt: skip
+
+    def mutate(
+        self,
+        sequence: str,
+        *,
+        region: tuple[int, int] | None = None,
+        window: int | None = None,
+        strands: Strands = "both",
+        batch_size: int = 64,
+    ) -> MutationMap:
+        """Every substitution of a sequence, or of a region of it, and how much likelier it is; `inference.mutagenesis`.
+
+        Args:
+            sequence: over A C G T N.
+            region: start and end, 0-based, half-open; None for all of it.
+            window: bases that the model sees around each position; None: as many as it was trained on, or 1,024.
+
+        Returns:
+            `.llr` (length, 4), `.sequence`, and `.frame()`, a pandas data frame.
+
+        Raises:
+            InputError: a region outside the sequence, or a model that knows no hidden letters given all others.
+        """
+        (tokens,) = as_rows(sequence, self.tokenizer)
+        start, end = region or (0, len(tokens))
+        if self.tokenizer is not None or not 0 <= start < end <= len(tokens) or min(window or 3, batch_size + 2) < 3:
+            asked = f"{len(tokens)} bases, {region=}, {window=}, {batch_size=}"
+            raise InputError(f"{asked}: give DNA, a region inside it (0-based, half-open), 3 or more, and 1 or more")
+        seen = window or self.settings.data.length or 1024
+        llr = mutate(self.network, tokens, (start, end), window=seen, strands=strands, batch_size=batch_size)
+        return MutationMap("sequence", start, dna.decode(tokens[start:end]), llr)
 
     def save_pretrained(
         self,

@@ -1,0 +1,205 @@
+"""A picture of every substitution of a region: a heat map, the sequence as a logo under it, and motifs that match."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch, Polygon
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import TextPath
+
+from dnadiff.data.motifs import Match
+from dnadiff.report.plots import BLUE, GREEN, ORANGE, PURPLE
+
+BASES = "ACGT"
+LINE = 100  # bases beside each other, at most
+TRACKS = 8  # rows of motifs under a line; the matches with the largest p-values have no room
+COLOURS = {"A": GREEN, "C": BLUE, "G": "#E69F00", "T": ORANGE}
+STRANDS = {1: "#56B4E9", -1: PURPLE}
+PALETTE = "RdBu_r"  # blue where a change makes the sequence less likely, red where more
+HEAT, LOGO, TRACK = 0.8, 0.75, 0.19  # inches
+ABOVE, BESIDE, BELOW, BETWEEN = 0.4, 1.0, 0.75, 0.45
+LETTER_BP = 0.75  # bases that a letter of a motif's name is wide
+LONGEST_NAME = 22
+
+
+class _Bar(NamedTuple):
+    match: Match
+    name: str
+    at: float  # where the name begins
+    row: int
+
+
+def map_figure(
+    llr: np.ndarray,
+    sequence: str,
+    *,
+    start: int = 0,
+    contig: str = "sequence",
+    matches: Sequence[Match] = (),
+    note: str = "",
+) -> Figure:
+    """A heat map of a region in lines of up to 100 bases, and letters as high as a base is likelier than the others.
+
+    Args:
+        llr: (length, 4) log p(base) - log p(the base that is there) in nats for A, C, G, T; nan where it is not known.
+        sequence: the bases that are there.
+        start: of the region on its contig, 0-based; axes count from 1.
+        matches: of motifs, placed in the sequence; drawn as arrows along their strand.
+        note: said at the foot.
+
+    Returns:
+        Its axes are, line by line, heat map, logo, and motifs where some match; the colour bar's come last.
+    """
+    n_lines = math.ceil(len(sequence) / LINE)
+    width = math.ceil(len(sequence) / n_lines)
+    spans = [(first, first + width) for first in range(0, len(sequence), width)]
+    bars = [_packed(_best_strands(matches), span) for span in spans]
+    left_out = sum(len(_inside(_best_strands(matches), span)) - len(row) for span, row in zip(spans, bars, strict=True))
+    if left_out:
+        note += f"; {left_out:,} of the largest p have no room here"
+    foot = ". ".join(["Dots mark the base that is there", *([f"Arrows: {note}, blue on this strand"] if note else [])])
+    heights = [HEAT + LOGO + TRACK * _n_rows(row) for row in bars]
+    across = min(10.0, max(3.0, 0.25 * width))
+    size = (across + 2 * BESIDE, ABOVE + sum(heights) + BETWEEN * (n_lines - 1) + BELOW)
+    figure = Figure(figsize=size)
+
+    def add(top: float, height: float, left: float = BESIDE, wide: float = across) -> Axes:
+        """Axes, in inches from the left and the top."""
+        box = (left / size[0], 1 - (top + height) / size[1], wide / size[0], height / size[1])
+        return figure.add_axes(box)
+
+    others = np.where(np.eye(4, dtype=bool)[[BASES.find(base) for base in sequence]], np.nan, llr)
+    known = others[np.isfinite(others)]
+    most = max(1e-9, float(np.quantile(np.abs(known), 0.99)))
+    tall = np.array([-row[np.isfinite(row)].mean() if np.isfinite(row).any() else 0.0 for row in others])
+    top = ABOVE
+    for span, row, height in zip(spans, bars, heights, strict=True):
+        heat, logo = add(top, HEAT), add(top + HEAT, LOGO)
+        _draw_heat(heat, llr, sequence, span, Normalize(-most, most))
+        _draw_logo(logo, tall, sequence, span)
+        lines = [heat, logo]
+        if row:
+            lines.append(add(top + HEAT + LOGO, TRACK * _n_rows(row)))
+            _draw_bars(lines[-1], row)
+        for axes in lines:
+            _count_from_one(axes, span, start, is_last=axes is lines[-1])
+        top += height + BETWEEN
+    lines[-1].set_xlabel(f"position on {contig} (counted from 1)", parse_math=False)
+    figure.axes[0].set_title(f"{contig}:{start + 1:,}-{start + len(sequence):,}", fontsize=10, parse_math=False)
+    colours = add(ABOVE, min(2.2, heights[0]), BESIDE + across + 0.15, 0.15)
+    extend = "both" if np.abs(known).max() > most else "neither"
+    figure.colorbar(ScalarMappable(Normalize(-most, most), PALETTE), colours, extend=extend)
+    colours.set_ylabel("log p(base) - log p(base there), nats", fontsize=8)
+    colours.tick_params(labelsize=8)
+    figure.text(0.02, 0.06 / size[1], textwrap.fill(foot, int(15 * size[0])), fontsize=7.5, parse_math=False)
+    return figure
+
+
+def _draw_heat(axes: Axes, llr: np.ndarray, sequence: str, span: tuple[int, int], norm: Normalize) -> None:
+    """Rows A, C, G, T from above; dots where the base itself is."""
+    first, last = span
+    some = np.ma.masked_invalid(llr[first:last].T)  # (4, n)
+    axes.set_facecolor("0.85")
+    extent = (first - 0.5, first + some.shape[1] - 0.5, 3.5, -0.5)
+    axes.imshow(some, norm=norm, cmap=PALETTE, aspect="auto", interpolation="nearest", extent=extent)
+    there = [(at, BASES.index(base)) for at, base in enumerate(sequence[first:last], first) if base in BASES]
+    axes.plot(*zip(*there, strict=True), ".", color="black", markersize=3) if there else None
+    axes.set_yticks(range(4), list(BASES))
+
+
+def _draw_logo(axes: Axes, tall: np.ndarray, sequence: str, span: tuple[int, int]) -> None:
+    """Letters from 0 up, or down where the other bases are likelier."""
+    first, last = span
+    for base in BASES:
+        outlines = [
+            _moved(_letter(base), at, tall[at]) for at in range(first, min(last, len(sequence))) if sequence[at] == base
+        ]
+        if outlines:
+            axes.add_patch(PathPatch(Outline.make_compound_path(*outlines), color=COLOURS[base], linewidth=0))
+    axes.axhline(0, color="black", linewidth=0.6)
+    low, high = min(0.0, tall.min()), max(0.0, tall.max())
+    axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low) + 1e-9)
+    axes.set_ylabel("likelier than\nthe others\n(mean, nats)", fontsize=8)
+
+
+def _draw_bars(axes: Axes, bars: Sequence[_Bar]) -> None:
+    """An arrow along its strand for each match, and its name beside it."""
+    for match, name, at, row in bars:
+        tail, head = (match.start, match.end) if match.strand > 0 else (match.end, match.start)
+        neck = head - match.strand * min(2.0, (match.end - match.start) / 2)
+        corners = [(tail, 0.2), (neck, 0.2), (head, 0.5), (neck, 0.8), (tail, 0.8)]
+        outline = [(x - 0.5, row + y) for x, y in corners]
+        axes.add_patch(Polygon(outline, facecolor=STRANDS[match.strand], edgecolor="black", linewidth=0.4))
+        axes.text(at, row + 0.5, name, fontsize=7, va="center", clip_on=True, parse_math=False)
+    axes.set_ylim(_n_rows(bars), 0)
+    axes.set_yticks([])
+    axes.set_ylabel("motifs", fontsize=8, rotation=0, ha="right", va="center")
+
+
+def _count_from_one(axes: Axes, span: tuple[int, int], start: int, *, is_last: bool) -> None:
+    """Numbers of bases under the last axes of a line."""
+    first, last = span
+    axes.set_xlim(first - 0.5, last - 0.5)
+    step = 10 if last - first > 40 else 5
+    ticks = [at for at in range(first, last) if (start + at + 1) % step == 0]
+    axes.set_xticks(ticks, [f"{start + at + 1:,}" for at in ticks] if is_last else [])
+    axes.tick_params(labelsize=8)
+
+
+def _best_strands(matches: Sequence[Match]) -> list[Match]:
+    """Of the two strands of one place the better one, best matches first; palindromes match on both."""
+    found: dict[tuple[str, int], Match] = {}
+    for match in sorted(matches, key=lambda each: each.p_value):
+        found.setdefault((match.motif, match.start), match)
+    return list(found.values())
+
+
+def _inside(matches: Sequence[Match], span: tuple[int, int]) -> list[Match]:
+    return [each for each in matches if each.start < span[1] and each.end > span[0]]
+
+
+def _packed(matches: Sequence[Match], span: tuple[int, int]) -> list[_Bar]:
+    """Rows for matches, in their order, such that neither arrows nor names overlap; those without room are left out."""
+    ends: list[list[tuple[float, float]]] = [[] for _ in range(TRACKS)]
+    bars = []
+    for match in _inside(matches, span):
+        name = match.motif if len(match.motif) <= LONGEST_NAME else f"{match.motif[: LONGEST_NAME - 1]}…"
+        wide = LETTER_BP * len(name) * (span[1] - span[0]) / LINE
+        fits = match.end + wide < span[1]
+        at = match.end if fits else max(span[0], match.start - 1 - wide)
+        low, high = min(at, match.start) - 1, max(at + wide, match.end) + 1
+        row = next((row for row, taken in enumerate(ends) if all(high <= a or b <= low for a, b in taken)), None)
+        if row is not None:
+            ends[row].append((low, high))
+            bars.append(_Bar(match, name, at, row))
+    return bars
+
+
+def _n_rows(bars: Sequence[_Bar]) -> int:
+    return max((bar.row + 1 for bar in bars), default=0)
+
+
+@cache
+def _letter(base: str) -> Outline:
+    """A letter that fills the square from (0, 0) to (1, 1)."""
+    outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+    box = outline.get_extents()
+    low, high = np.asarray(box.min), np.asarray(box.max)
+    return Outline((np.asarray(outline.vertices) - low) / (high - low), outline.codes)
+
+
+def _moved(letter: Outline, at: int, height: float) -> Outline:
+    """A letter over a base, from 0 to its height; upright below 0 as well."""
+    vertices = np.asarray(letter.vertices) * (0.9, abs(height)) + (at - 0.45, min(0.0, height))
+    return Outline(vertices, letter.codes)
