@@ -9,11 +9,12 @@ import sys
 import typer
 
 from dnadiff.allocator import keep_memory
-from dnadiff.cli import drawing, looking, measuring, training
+from dnadiff.cli import drawing, looking, measuring, mutating, training
 from dnadiff.cli.app import app
 from dnadiff.explain import explain
 
-__all__ = ["app", "drawing", "looking", "main", "measuring", "training"]  # importing a module adds its verbs
+# importing a module adds its verbs
+__all__ = ["app", "drawing", "looking", "main", "measuring", "mutating", "training"]
 
 log = logging.getLogger("dnadiff")
 
