@@ -1,7 +1,6 @@
 """`dnadiff embed`: three formats of one thing, and the laws of what is in them."""
 
 import csv
-import zipfile
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from dnadiff.batch import Batch
 from dnadiff.config import resolve
 from dnadiff.diffusion.objectives import Plaid
 from dnadiff.errors import InputError
+from dnadiff.inference.draws import Shard
 from dnadiff.inference.features import features
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus
@@ -98,22 +98,59 @@ def test_regions_and_rows_of_tables_are_sequences(run, fasta, tmp_path):
 
 
 def test_one_batch_at_a_time_is_read(run, fasta, monkeypatch):
-    """What is written first is written before the last sequence is read."""
-    events, plain, opened = [], embed.sequences, zipfile.ZipFile.open
-    monkeypatch.setattr(embed, "sequences", lambda *files: _watched(plain(*files), events))
-    monkeypatch.setattr(zipfile.ZipFile, "open", lambda self, name, *how, **more: _note(
-        events, name, opened(self, name, *how, **more)))  # fmt: skip
+    """What comes of a sequence is in the file before the next but one is read."""
+    seen, plain = [], embed.open_places
+
+    def watched(*files):
+        places = plain(*files)
+        tokens = places.tokens
+        part = fasta.parent / "out.npz.part-1-of-1"
+        monkeypatch.setattr(
+            type(places), "tokens", lambda self, number: seen.append(part.stat().st_size) or tokens(number)
+        )
+        return places
+
+    monkeypatch.setattr(embed, "open_places", watched)
     written(run, fasta, "batch_size=1")
-    assert events.index(0) < events.index("features.npy") < events.index(2)
+    assert seen[0] < seen[1] < seen[2]
+    assert not list(fasta.parent.glob("*.part-*"))
 
 
-def _watched(listed, events):
-    return listed._replace(read=lambda number: events.append(number) or listed.read(number))
+@pytest.mark.parametrize("name", ["out.npz", "out.tsv", "out.parquet"])
+@pytest.mark.parametrize("pooling", ["mean", "none"])
+def test_shards_write_what_one_process_writes(run, fasta, name, pooling):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    how, whole, parts = settings_of(f"pooling={pooling}"), fasta.parent / name, fasta.parent / f"parts-{name}"
+    embed.run(how, run, str(fasta), None, str(whole))
+    for number in (2, 1):
+        assert not parts.exists()
+        embed.run(how, run, str(fasta), None, str(parts), Shard(number, 2))
+    assert parts.read_bytes() == whole.read_bytes()
+    assert not list(fasta.parent.glob("*.part-*"))
 
 
-def _note(events, name, file):
-    events.append(name)
-    return file
+def test_rows_of_a_group_are_those_of_all(run, fasta, monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frames = []
+    for rows in (1, 8, 1 << 14):
+        monkeypatch.setattr(embed, "ROW_GROUP", rows)
+        embed.run(settings_of("pooling=none"), run, str(fasta), None, str(fasta.parent / "out.parquet"))
+        frames.append(pandas.read_parquet(fasta.parent / "out.parquet"))
+    pandas.testing.assert_frame_equal(frames[0], frames[2])
+    pandas.testing.assert_frame_equal(frames[1], frames[2])
+
+
+def test_means_are_a_matrix_of_float32_by_name(run, fasta):
+    """What `anndata.AnnData(frame)` takes for an h5ad."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    embed.run(settings_of(), run, str(fasta), None, str(fasta.parent / "out.parquet"))
+    frame = pandas.read_parquet(fasta.parent / "out.parquet").set_index("name")
+    assert frame.index.is_unique
+    assert frame.to_numpy().dtype == np.float32
+    assert frame.to_numpy() == pytest.approx(written(run, fasta)["features"])
 
 
 @pytest.mark.parametrize(

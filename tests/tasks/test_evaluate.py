@@ -2,13 +2,16 @@
 
 import json
 import math
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 import dnadiff
+from dnadiff import dna
 from dnadiff.config import resolve
 from dnadiff.data.window_set import WindowSet
 from dnadiff.errors import InputError, ResourceError
@@ -158,12 +161,13 @@ def test_regions_are_scored_given_their_flanks_on_either_strand(run, fasta, tmp_
     assert [(row["start"], row["end"], row["strand"]) for row in rows] == [("2", "5", "+"), ("0", "3", "-")]
 
 
-def test_the_chain_beside_a_sequence_is_the_one_that_was_counted(run, fasta, settings):
-    chain = likelihood._chain_of(run)
-    (place, _) = likelihood.places(fasta, None)
-    nats = likelihood._markov_nats(chain, place)
-    parts = [chain.log_probs(place.tokens[:end], min(end - 1, chain.best_order))[end - 1] for end in range(1, 8)]
+def test_the_chain_beside_a_sequence_is_the_one_that_was_counted(run, settings):
+    chain = likelihood.chain_of(run)
+    tokens = dna.encode("GATTACA")
+    nats = likelihood.markov_nats(chain, tokens, (0, 7))
+    parts = [chain.log_probs(tokens[:end], min(end - 1, chain.best_order))[end - 1] for end in range(1, 8)]
     assert nats == pytest.approx(sum(parts))
+    assert likelihood.markov_nats(chain, tokens, (2, 5)) == pytest.approx(sum(parts[2:5]))
 
 
 def test_a_checkpoint_without_its_data_has_no_chain_beside_it(run, fasta, tmp_path, caplog):
@@ -228,3 +232,64 @@ def test_sequences_of_a_table_are_named_by_their_lines(run, tmp_path):
     (tmp_path / "places.bed").write_text("chr1\t3\t9\n")
     with pytest.raises(InputError, match=r"lists places; give the genome with --fasta and the places with --bed"):
         table(run, tmp_path / "out.tsv", str(tmp_path / "places.bed"))
+
+
+@pytest.fixture
+def regions(tmp_path):
+    (tmp_path / "regions.bed").write_text("two\t2\t6\none\t0\t3\ta\t0\t-\none\t1\t7\n")
+    return str(tmp_path / "regions.bed")
+
+
+def test_shards_of_sequences_write_what_one_process_writes(run, fasta, regions, tmp_path):
+    settings = resolve(LikelihoodSettings, None, ["draws=4"])
+    for name, shards in (("whole", [likelihood.ALL]), ("parts", [Shard(number, 2) for number in (2, 1)])):
+        for shard in shards:
+            assert not (tmp_path / f"{name}.tsv").exists()
+            files = (str(tmp_path / f"{name}.tsv"), str(tmp_path / f"{name}.bedgraph"))
+            likelihood.run(settings, run, fasta, regions, *files, shard)
+    for suffix in ("tsv", "bedgraph"):
+        assert (tmp_path / f"parts.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    assert not list(tmp_path.glob("*.part-*"))
+
+
+def test_sequences_that_were_scored_before_a_kill_are_not_scored_again(run, fasta, regions, tmp_path, monkeypatch):
+    settings, out = resolve(LikelihoodSettings, None, ["draws=4"]), tmp_path / "out.tsv"
+    seen, plain = [], likelihood.log_prob
+
+    def watched(model, tokens, **how):
+        seen.append(how["region"])
+        if len(seen) == 3 and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(model, tokens, **how)
+
+    parent = os.getpid()
+    monkeypatch.setattr(likelihood, "log_prob", watched)
+    child = os.fork()
+    if child == 0:
+        likelihood.run(settings, run, fasta, regions, str(out))
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not out.exists()
+    with pytest.raises(InputError, match=r"holds parts of other work \(settings.seed"):
+        likelihood.run(settings.model_copy(update={"seed": 1}), run, fasta, regions, str(out))
+    likelihood.run(settings, run, fasta, regions, str(out))
+    assert len(seen) == 1
+    likelihood.run(settings, run, fasta, regions, str(tmp_path / "again.tsv"))
+    assert out.read_bytes() == (tmp_path / "again.tsv").read_bytes()
+
+
+def test_a_region_is_seen_with_the_flanks_that_a_window_has_room_for(run, fasta, regions, tmp_path):
+    found = {}
+    for window in (1, 6, 100):
+        _, rows = table(run, tmp_path / f"{window}.tsv", fasta, "method=pseudo", f"window={window}", bed=regions)
+        found[window] = [float(row["log_p_nats"]) for row in rows]
+    model = dnadiff.load(run)
+    expected = {
+        1: [("GTNA", (0, 4)), ("ATC", (0, 3)), ("ATTACA", (0, 6))],
+        6: [("CGTNAC", (1, 5)), ("TAATC", (2, 5)), ("ATTACA", (0, 6))],
+        100: [("ACGTNACGT", (2, 6)), ("TGTAATC", (4, 7)), ("GATTACA", (1, 7))],
+    }
+    for window, asked in expected.items():
+        for row, (text, region) in zip(found[window], asked, strict=True):
+            (one,) = model.log_prob(text, "pseudo", region=region)
+            assert row == pytest.approx(one.nats, abs=1e-3), (window, text)
