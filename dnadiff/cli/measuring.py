@@ -54,8 +54,8 @@ def evaluate(
 
     model, given = model_and_words(run, words)
     if fasta is not None:
-        unused = {"--ref": ref, "--split": split, "--sweeps": sweeps, "--shard": None if shard == "1/1" else shard}
-        _evaluate_fasta(model, given, fasta, bed, out, dry_run, print_config, unused)
+        unused = {"--ref": ref, "--split": split, "--sweeps": sweeps}
+        _evaluate_fasta(model, given, fasta, bed, out, shard, dry_run, print_config, unused)
         return
     flags = {"data.ref": ref, "data.windows": bed, "evaluate.split": split, "evaluate.sweeps": sweeps}
     settings = task.settings_of(model, given, flags)
@@ -111,8 +111,8 @@ def score(
 
     model, given = model_and_words(run, words)
     if fasta is not None:
-        unused = {"--vcf": vcf, "--ref": ref, "--shard": None if shard == "1/1" else shard}
-        _evaluate_fasta(model, given, fasta, bed, out, dry_run, print_config, unused, per_base)
+        unused = {"--vcf": vcf, "--ref": ref}
+        _evaluate_fasta(model, given, fasta, bed, out, shard, dry_run, print_config, unused, per_base)
         return
     for flag, value in (("--bed", bed), ("--per-base", per_base)):
         if value is not None:
@@ -136,7 +136,15 @@ def embed(
     ] = None,
     fasta: Annotated[str | None, typer.Option("--fasta", help="Sequences, as FASTA or a table.")] = None,
     bed: Annotated[str | None, typer.Option("--bed", help="BED whose rows are regions of --fasta.")] = None,
-    out: Annotated[str, typer.Option("--out", "-o", help=".npz, .parquet or .tsv to write.")] = "features.npz",
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help=".npz, .parquet or .tsv to write; the same command goes on where it was killed."
+        ),
+    ] = "features.npz",
+    shard: Annotated[
+        str, typer.Option("--shard", help="Embed a share, such as 2/8; all shards meet beside the same --out.")
+    ] = "1/1",
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
@@ -145,17 +153,18 @@ def embed(
     Example: dnadiff embed runs/hg38 --fasta promoters.fa --out promoters.npz
     """
     from dnadiff.config import resolve
+    from dnadiff.inference.draws import Shard
     from dnadiff.tasks import embed as task
 
     model, given = model_and_words(run, words)
-    settings = resolve(task.EmbedSettings, None, given)
+    settings, part = resolve(task.EmbedSettings, None, given), Shard.parse(shard)
     if not print_config and fasta is None:
         raise InputError("embed: name the sequences with --fasta")
     do(
         settings,
         print_config,
         dry_run and (lambda: task.dry_run(settings, model, str(fasta), bed, out)),
-        lambda: task.run(settings, model, str(fasta), bed, out),
+        lambda: task.run(settings, model, str(fasta), bed, out, part),
     )
 
 
@@ -222,10 +231,11 @@ def judge(
 
 
 def _evaluate_fasta(
-    run: Path, words: list[str], fasta: str, bed: str | None, out: str | None, dry_run: bool, print_config: bool,
-    unused: dict[str, Any], per_base: str | None = None,
+    run: Path, words: list[str], fasta: str, bed: str | None, out: str | None, shard: str, dry_run: bool,
+    print_config: bool, unused: dict[str, Any], per_base: str | None = None,
 ) -> None:  # fmt: skip
     from dnadiff.config import resolve
+    from dnadiff.inference.draws import Shard
     from dnadiff.tasks import likelihood as task
 
     if world().size > 1:
@@ -233,10 +243,10 @@ def _evaluate_fasta(
     given = [flag for flag, value in unused.items() if value is not None]
     if given:
         raise InputError(f"{given[0]}: has no part where --fasta names sequences; leave one of them out")
-    settings = resolve(task.LikelihoodSettings, None, words)
+    settings, part = resolve(task.LikelihoodSettings, None, words), Shard.parse(shard)
     do(
         settings,
         print_config,
         dry_run and (lambda: task.dry_run(settings, run, fasta, bed)),
-        lambda: task.run(settings, run, fasta, bed, out, per_base),
+        lambda: task.run(settings, run, fasta, bed, out, per_base, part),
     )
