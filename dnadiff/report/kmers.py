@@ -13,6 +13,7 @@ import numpy as np
 
 from dnadiff.data.markov import LETTER_INDEX, kmer_codes
 from dnadiff.errors import InputError
+from dnadiff.vocab import DNA
 
 N_DRAWS = 8
 
@@ -48,6 +49,18 @@ def js_distance(one: np.ndarray, other: np.ndarray) -> float:
     middle = (one + other) / 2
     divergence = (_relative_entropy(one, middle) + _relative_entropy(other, middle)) / 2
     return float(np.sqrt(max(divergence, 0.0)))
+
+
+def kmer_counts(rows: np.ndarray, k: int) -> np.ndarray:
+    """(n, 4**k) int32: how often each k-mer is in each row; windows with an N are left out.
+
+    Args:
+        rows: (n, length) tokens.
+    """
+    fenced = np.pad(rows, ((0, 0), (0, 1)), constant_values=DNA.unknown)  # so that no window is of two rows
+    codes = kmer_codes(fenced.ravel(), k)
+    places = np.arange(len(codes)) // fenced.shape[1] * 4**k + codes
+    return np.bincount(places[codes >= 0], minlength=len(rows) * 4**k).reshape(-1, 4**k).astype(np.int32)
 
 
 def gc_content(sequences: Iterable[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""Are samples new, and are they different from each other? By shared minimizers, on either strand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnadiff.data.bed import Intervals
+from dnadiff.data.fasta import Genome
+from dnadiff.data.leakage.compare import Comparison, compare_sequences
+from dnadiff.data.leakage.groups import groups
+from dnadiff.data.leakage.sequences import InGenome, InMemory
+
+Tokens = NDArray[np.uint8]
+Region = tuple[str, int, int]  # contig, start, end
+WINDOWS = 8  # of a stretch of the genome that is compared as one
+ANY = Comparison(similar=1e-9)  # one shared minimizer, in rows of three or more
+
+
+class Nearest(NamedTuple):
+    """For every row the stretch of training DNA that shares most with it.
+
+    Attributes:
+        share: (n,) float64: of its minimizers; 1 where it lies in the stretch as a whole.
+        place: (n,) contig, start and end of the stretch; empty where none shares any.
+        is_copy: (n,) bool: the row itself, or its reverse complement, is in the training DNA.
+    """
+
+    share: NDArray[np.float64]
+    place: list[str]
+    is_copy: NDArray[np.bool_]
+
+
+def nearest(
+    rows: Tokens, genome: Genome, regions: Sequence[Region], progress: Callable[[int], object] = lambda n: None
+) -> Nearest:
+    """Look rows up in training DNA, which is streamed past them.
+
+    Args:
+        rows: (n, length) tokens.
+        regions: of the genome; cut into stretches of eight windows that overlap by one.
+        progress: called with the number of training bases read.
+    """
+    train = _stretches(genome, regions, rows.shape[1])
+    found = compare_sequences(InGenome(genome, train), InMemory.of(rows), ANY, progress)
+    share, at = np.zeros(len(rows)), np.full(len(rows), -1)
+    is_copy = np.zeros(len(rows), bool)
+    for relation in ("similar", "inside", "reverse complement", "identical"):
+        leak = found.leaks[relation]
+        share[leak.test], at[leak.test] = leak.share, leak.train
+        is_copy[leak.test] = relation != "similar"
+    return Nearest(share, [_place(genome, train, row) for row in at.tolist()], is_copy)
+
+
+def n_related_groups(rows: Tokens) -> int:
+    """How many groups rows fall into, if those that share half of their minimizers are in one."""
+    return len(np.unique(groups(InMemory.of(rows))))
+
+
+def _stretches(genome: Genome, regions: Sequence[Region], length: int) -> Intervals:
+    step, size = (WINDOWS - 1) * length, WINDOWS * length
+    cut = [
+        (genome.numbers[contig], begin, min(begin + size, end))
+        for contig, start, end in regions
+        for begin in range(start, max(end - length, start + 1), step)
+    ]
+    contig, start, end = np.array(cut, np.int64).reshape(-1, 3).T
+    ones = np.ones(len(cut), np.int8)
+    return Intervals(contig, start, end, ones, np.zeros_like(ones), np.arange(1, len(cut) + 1))
+
+
+def _place(genome: Genome, train: Intervals, row: int) -> str:
+    if row < 0:
+        return ""
+    return f"{genome.index.names[int(train.contig[row])]}:{train.start[row]}-{train.end[row]}"
