@@ -16,7 +16,8 @@ def pytest_configure() -> None:
     """
     torch.set_num_threads(1)
     hypothesis.settings.register_profile("patient", deadline=None)  # a busy machine is no mistake
-    hypothesis.settings.load_profile("patient")
+    hypothesis.settings.register_profile("nightly", deadline=None, max_examples=5000)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
     if not torch.cuda.is_available():
         os.environ["TRITON_INTERPRET"] = "1"
 

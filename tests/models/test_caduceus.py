@@ -7,6 +7,8 @@ from itertools import product
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from dnadiff.errors import InputError
@@ -66,6 +68,21 @@ def test_logits_of_the_opposite_strand_are_the_complement_read_backwards(setting
         assert torch.allclose(forward, mirrored, rtol=1e-12, atol=1e-12)
     else:
         assert not torch.allclose(forward, mirrored, rtol=1e-2)
+
+
+rows = st.lists(st.sampled_from([DNA.mask, *DNA.letters, DNA.unknown]), min_size=1, max_size=40)
+
+
+@pytest.fixture(scope="module")
+def symmetric():
+    return build(Caduceus(width=6, n_layers=2, n_states=4))
+
+
+@given(row=rows)
+def test_so_are_those_of_any_row(symmetric, row):
+    tokens = torch.tensor([row])
+    mirrored = symmetric(reverse_complement(tokens)).flip(1)[..., DNA.complement_ids]
+    assert torch.allclose(symmetric(tokens), mirrored, rtol=1e-12, atol=1e-12)
 
 
 @every_variant

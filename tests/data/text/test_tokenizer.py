@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnadiff.data.text.tokenizer import CHARACTERS, END, open_tokenizer, train_tokenizer
 from dnadiff.errors import InputError
@@ -25,6 +27,17 @@ def test_what_is_trained_reads_any_text_back(trained):
     assert [trained.decode(ids) for ids in trained.encode(texts)] == texts
     assert len(trained.encode(["the cat"])[0]) < len("the cat")
     assert trained.first == trained.last == trained.vocab.tokens.index(END)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_so_is_any_text(trained, text):
+    assert trained.decode(trained.encode([text])[0]) == text
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz ", max_size=60))
+def test_so_are_characters(text):
+    tokenizer = open_tokenizer(CHARACTERS)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == text
 
 
 def test_the_same_texts_train_the_same_tokenizer(trained):
