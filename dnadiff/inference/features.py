@@ -85,11 +85,12 @@ def features(model: DiffusionModel, batch: Batch, *, strands: Strands = "both") 
 
 def padded(rows: Sequence[Tokens], vocab: Vocab) -> Batch:
     """Rows of any lengths, (length,) each, filled up on the right."""
-    tokens = torch.full((len(rows), max(map(len, rows))), vocab.pad)
-    for row, into in zip(rows, tokens, strict=True):
-        into[: len(row)] = torch.from_numpy(row.astype(np.int64))
-    valid = tokens != vocab.pad
-    return Batch(tokens, valid=None if valid.all() else valid)
+    lengths = np.array([len(row) for row in rows])
+    filled = np.full((len(rows), lengths.max()), vocab.pad, np.int64)
+    for row, into in zip(rows, filled, strict=True):
+        into[: len(row)] = row
+    valid = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+    return Batch(torch.from_numpy(filled), valid=None if valid.all() else valid)
 
 
 def _features(model: DiffusionModel, batch: Batch) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from dnadiff.data.fasta import Genome
+from dnadiff.data.markov import LETTER_INDEX
 from dnadiff.data.vcf import Variant
 from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.diffusion.noise import spread_times
@@ -38,7 +39,6 @@ from dnadiff.vocab import DNA
 Score = Literal["llr", "bound", "distance"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_LETTERS = np.array(DNA.letters, np.uint8)
 
 
 class Pair(NamedTuple):
@@ -67,39 +67,55 @@ class Pair(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """A row, which of its positions are hidden, and what that counts.
+    """A row in which positions are hidden, what may stand there, and what that counts.
 
     Attributes:
-        tokens: (length,) uint8, as they are.
-        positions: (n,) that are hidden, letters all, ascending.
-        weight: of the sum of log p of what is there.
+        masked: (length,) uint8, the mask where it is hidden.
+        letters: (n,) whose log p is asked at the hidden positions, in their order.
+        weight: of the sum of log p.
         share: what networks that are told the time are told: the chance that a position is hidden.
         number: of the figure that it is part of.
     """
 
-    tokens: Tokens
-    positions: Ints
+    masked: Tokens
+    letters: Tokens
     weight: float
     share: float
     number: int
 
+    @classmethod
+    def of(cls, row: Tokens, positions: Ints, weight: float, share: float, number: int) -> Hidden:
+        """What stands at positions, letters all, ascending, is hidden and asked."""
+        masked = row.copy()
+        masked[positions] = DNA.mask
+        return cls(masked, row[positions], weight, share, number)
+
     def opposite(self) -> Hidden:
         """The same on the other strand."""
-        positions = (len(self.tokens) - 1 - self.positions)[::-1]
-        return self._replace(tokens=reverse_complement(self.tokens), positions=positions)
+        return self._replace(masked=reverse_complement(self.masked), letters=reverse_complement(self.letters))
 
 
-def pair(genome: Genome, variant: Variant, window: int) -> Pair:
-    """A variant with as many bases on either side, fewer where its contig ends.
+def pairs_of(genome: Genome, variants: Sequence[Variant], window: int) -> list[Pair]:
+    """Variants with as many bases on either side, fewer where their contigs end; those of one length are read at once.
 
     Args:
         window: most bases of the longer allele with its flanks, 2 or more above those of the allele.
     """
-    flank = (window - max(len(variant.ref), len(variant.alt))) // 2
-    name, end = genome.index.names[variant.contig], variant.start + len(variant.ref)
-    first, last = max(0, variant.start - flank), min(genome.contigs[name], end + flank)
-    left, ref, right = np.split(genome.tokens(name, first, last), [variant.start - first, end - first])
-    return Pair(left, ref, np.frombuffer(variant.alt, np.uint8), right, (variant.contig, variant.start))
+    places = [(each.contig, each.start, len(each.ref), len(each.alt)) for each in variants]
+    contig, start, n_ref, n_alt = np.array(places, np.int64).reshape(-1, 4).T
+    flank = (window - np.maximum(n_ref, n_alt)) // 2
+    first = np.maximum(0, start - flank)
+    lengths = np.minimum(genome.index.lengths[contig], start + n_ref + flank) - first
+    found: dict[int, Pair] = {}
+    for length in np.unique(lengths).tolist():
+        same = np.flatnonzero(lengths == length)
+        rows = genome.read(contig[same], first[same], length)
+        for number, row, at in zip(same.tolist(), rows, (start - first)[same].tolist(), strict=True):
+            variant = variants[number]
+            end = at + len(variant.ref)
+            alt, place = np.frombuffer(variant.alt, np.uint8), (variant.contig, variant.start)
+            found[number] = Pair(row[:at], row[at:end], alt, row[end:], place)
+    return [found[number] for number in range(len(variants))]
 
 
 def llr(
@@ -190,16 +206,16 @@ def _near(pair: Pair, allele: Tokens, context: int | None, least: int = 0) -> sl
 def _hide_all(pair: Pair, context: int | None, number: int) -> Iterator[Hidden]:
     """The letters of each allele and its context."""
     for sign, allele in ((-1.0, pair.ref), (1.0, pair.alt)):
-        row = pair.row(allele)
-        letters = np.flatnonzero(np.isin(row, _LETTERS))
-        positions = np.intersect1d(np.arange(len(row))[_near(pair, allele, context)], letters)
-        yield Hidden(row, positions, sign, len(positions) / max(1, len(letters)), number)
+        row, near = pair.row(allele), _near(pair, allele, context)
+        is_letter = LETTER_INDEX[row] >= 0
+        positions = near.start + np.flatnonzero(is_letter[near])
+        yield Hidden.of(row, positions, sign, len(positions) / max(1, int(is_letter.sum())), number)
 
 
 def _hide_some(pair: Pair, context: int | None, draws: int, seed: int, first: int) -> Iterator[Hidden]:
     """Draws of masks, the same for both alleles; figures are numbered from `first`."""
     longest = max(len(pair.ref), len(pair.alt))
-    left, right = (np.flatnonzero(np.isin(flank, _LETTERS)) for flank in (pair.left, pair.right))
+    left, right = (np.flatnonzero(LETTER_INDEX[flank] >= 0) for flank in (pair.left, pair.right))
     if context is not None:
         left, right = left[left >= len(pair.left) - context], right[right < context]
     n = len(left) + longest + len(right)
@@ -214,7 +230,7 @@ def _hide_some(pair: Pair, context: int | None, draws: int, seed: int, first: in
         for number, (mask, since) in enumerate(zip(hidden[:, kept], uniforms[:, kept], strict=True), start=first):
             if mask.any():
                 weight = n / (n + 1) * (len(kept) + 1) / mask.sum()
-                yield Hidden(row, places[mask], sign * weight, float(since[mask].max()), number)
+                yield Hidden.of(row, places[mask], sign * weight, float(since[mask].max()), number)
 
 
 @torch.no_grad()
@@ -232,26 +248,32 @@ def _answer(
     both = strands == "both" and not isinstance(model.network, StrandSymmetric)
     for one in hidden:
         for asked in (one, one.opposite()) if both else (one,):
-            if len(one.positions):
+            if len(one.letters):
                 share = one.share if denoiser.time_conditioned else 0.0
-                rows.setdefault((_masked(asked, model), share), []).append(asked)
+                rows.setdefault((asked.masked.tobytes(), share), []).append(asked)
     order = sorted(rows, key=lambda row: len(row[0]))  # rows of one length need no padding
     with borrowed(model, device := best_device()):
         for some in (order[at : at + batch_size] for at in range(0, len(order), batch_size)):
-            batch = padded([np.frombuffer(tokens, np.uint8) for tokens, _ in some], model.vocab).to(device)
+            batch = padded([rows[row][0].masked for row in some], model.vocab).to(device)
             wanted = batch.tokens == model.vocab.mask
             t = torch.tensor([share for _, share in some], device=device) if denoiser.time_conditioned else None
             table = denoiser(batch, wanted, t).double().cpu().numpy()  # (n hidden, n_letters)
-            ends = wanted.sum(1).cumsum(0).tolist()
-            for row, start, end in zip(some, [0, *ends], ends, strict=False):
-                for asked in rows[row]:
-                    letters = np.searchsorted(_LETTERS, asked.tokens[asked.positions])
-                    nats = table[start:end][np.arange(end - start), letters].sum()
-                    found[asked.number] += asked.weight * nats
+            _add(found, table, [rows[row] for row in some])
     return found / (2 if both else 1)
 
 
-def _masked(hidden: Hidden, model: DiffusionModel) -> bytes:
-    tokens = hidden.tokens.copy()
-    tokens[hidden.positions] = model.vocab.mask
-    return tokens.tobytes()
+def _add(found: Floats, table: Floats, asked: Sequence[Sequence[Hidden]]) -> None:
+    """Add weighted log p of a batch to the figures that they are part of.
+
+    Args:
+        table: (n hidden, n_letters) log p at the hidden positions of all rows.
+        asked: what is asked of each row, at least one thing; all ask as many letters.
+    """
+    each = [one for row in asked for one in row]
+    sizes = np.array([len(one.letters) for one in each])
+    first_of_row = np.cumsum([0, *(len(row[0].letters) for row in asked[:-1])])
+    begins = np.cumsum(sizes) - sizes  # of each in the letters of all
+    shift = np.repeat(first_of_row, [len(row) for row in asked]) - begins  # from there into the table
+    letters = LETTER_INDEX[np.concatenate([one.letters for one in each])]
+    nats = np.add.reduceat(table[np.arange(len(letters)) + np.repeat(shift, sizes), letters], begins)
+    np.add.at(found, [one.number for one in each], nats * [one.weight for one in each])

@@ -27,7 +27,7 @@ from dnadiff.inference.evaluate import ALL
 from dnadiff.inference.features import Strands
 from dnadiff.inference.progress import progress_bar
 from dnadiff.inference.sample import warn_if_untried
-from dnadiff.inference.variants import Score, bound, distance, llr, pair
+from dnadiff.inference.variants import Score, bound, distance, llr, pairs_of
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks.annotate import Column, Scored, table_lines, write
 from dnadiff.vocab import DNA
@@ -208,7 +208,7 @@ def score(model: Model, genome: Genome, some: Sequence[Variant], how: ScoreSetti
         InputError: the model cannot give a score.
     """
     assert how.window is not None
-    pairs = [pair(genome, variant, how.window) for variant in some]
+    pairs = pairs_of(genome, some, how.window)
     found: list[Floats] = []
     for name in how.scores:
         match name:

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from dnadiff import dna
+from dnadiff.data.fasta import Genome
+from dnadiff.data.vcf import Variant
 from dnadiff.diffusion import likelihood as over_orders
 from dnadiff.diffusion.objectives import AR
 from dnadiff.errors import InputError
 from dnadiff.inference import variants
 from dnadiff.inference.measures import posterior
-from dnadiff.inference.variants import Pair, bound, distance, llr
+from dnadiff.inference.variants import Pair, bound, distance, llr, pairs_of
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus, Mamba
 from dnadiff.vocab import DNA
@@ -109,13 +111,17 @@ def test_the_bound_of_mirrored_masks_is_the_same_on_the_other_strand(symmetric):
     assert both[0] == pytest.approx(both[1], abs=1e-9)
 
 
+def hidden_in(one):
+    return np.flatnonzero(one.masked == DNA.mask)
+
+
 def test_both_alleles_have_the_same_flanks_hidden():
     for pair in PAIRS:
         drawn = list(variants._hide_some(pair, None, 16, 3, 0))
         for number in range(16):
             ref, alt = ([one for one in drawn if one.number == number and (one.weight > 0) == sign] for sign in (0, 1))
             flanks = [
-                {place - (0 if place < 10 else len(one.tokens)) for place in one.positions.tolist()}
+                {place - (0 if place < 10 else len(one.masked)) for place in hidden_in(one).tolist()}
                 - set(range(10, 10 + len(allele))) - set(range(-12 - len(allele), -12))
                 for allele, found in ((pair.ref, ref), (pair.alt, alt)) for one in found
             ]  # fmt: skip
@@ -184,3 +190,24 @@ def test_a_model_that_knows_no_hidden_letters_is_refused():
     model = model_of(Mamba(**SIZES), objective=AR())
     with pytest.raises(InputError, match="AR gives a NextToken, which knows no hidden letters"):
         llr(model, PAIRS)
+
+
+def test_windows_are_those_of_the_genome_whatever_is_read_with_them(tmp_path):
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 60))
+    (tmp_path / "a.fa").write_text(f">one\n{text}\n>two\n{text[:30]}\n")
+    genome = Genome.open(tmp_path / "a.fa")
+    letters = {size: dna.encode("ACGT"[:size]).tobytes() for size in range(5)}
+    some = [
+        Variant(contig, start, dna.encode(text[start : start + n_ref]).tobytes(), letters[n_alt])
+        for contig, start, n_ref, n_alt in [
+            (0, 0, 1, 1), (1, 29, 1, 1), (0, 30, 1, 1), (0, 30, 1, 1), (1, 3, 0, 4), (0, 31, 3, 0), (0, 40, 1, 1)
+        ]
+    ]  # fmt: skip
+    for variant, pair in zip(some, pairs_of(genome, some, 20), strict=True):
+        end, flank = variant.start + len(variant.ref), (20 - max(len(variant.ref), len(variant.alt))) // 2
+        whole = text if variant.contig == 0 else text[:30]
+        assert dna.decode(pair.left) == whole[max(0, variant.start - flank) : variant.start]
+        assert dna.decode(pair.right) == whole[end : end + flank]
+        assert (pair.ref.tobytes(), pair.alt.tobytes()) == (variant.ref, variant.alt)
+        assert pair.place == (variant.contig, variant.start)
+    assert pairs_of(genome, [], 20) == []
