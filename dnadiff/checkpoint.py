@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dnadiff import config as settings
+from dnadiff.data.text.tokenizer import KEPT
 from dnadiff.errors import InputError
 from dnadiff.files import sha256, unfinished
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
-from dnadiff.vocab import Vocab
+from dnadiff.vocab import DNA, Vocab
 
 FORMAT = 1
 MANIFEST = "manifest.json"  # with a checksum of every other file
@@ -114,6 +115,8 @@ def load(folder: Path) -> DiffusionModel:
     """
     verify(folder)
     vocab = read_vocab(folder)
+    if vocab.digest() != DNA.digest() and not (folder / KEPT).is_file():
+        raise InputError(f"{folder}: its tokens are not DNA's, and no {KEPT} says what they mean; use another model")
     model = DiffusionModel(settings.read(ModelConfig, folder / "config.yaml"), vocab)
     load_tensors(model, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
     return model.eval()

@@ -13,6 +13,8 @@ FORMULA = ("=", "+", "-", "@")
 
 def printable(text: str) -> str:
     r"""The text with what a terminal would not print spelt out (`\x1b`); line ends and tabs stay."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 

@@ -27,10 +27,10 @@ def test_a_list_of_a_million_members_is_refused_at_once_whatever_the_archive_say
     write_list(tmp_path / "a.zip", 3)
     assert len(open_zip(tmp_path / "a.zip").infolist()) == 3
     write_list(tmp_path / "b.zip", 1_000_000)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(zipfile.BadZipFile, match="its list of members has 47,000,000 bytes, more than 41,943,040"):
         open_zip(tmp_path / "b.zip")
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 

@@ -43,6 +43,7 @@ def gapped(length, seed, constraints=None):
     return Gapped(tokens, constraints and (lambda: constraints.lattice(site)))
 
 
+@pytest.mark.case(60)
 @pytest.mark.parametrize(("objective", "sampler", "constraints"), [
     (MDLM(), Auto(steps=4), None), (SEDD(), Auto(steps=4), None), (MDLM(), PathPlanning(steps=4), None),
     (MDLM(), Auto(steps=4), RULES), (GenMD4(), Auto(steps=4), RULES), (SEDD(), Ancestral(steps=4, top_p=0.6), RULES),
@@ -131,6 +132,7 @@ def test_a_notebook_says_what_is_wrong(call, message):
         call(dnadiff.Model(small(MDLM())))
 
 
+@pytest.mark.case(60)
 def test_nothing_to_fill_and_no_filling_are_fine():
     model, row = small(MDLM()), gapped(12, 0)
     whole = Gapped(np.where(row.tokens == DNA.mask, np.uint8(DNA.letters[0]), row.tokens))

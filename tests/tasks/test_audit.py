@@ -50,6 +50,7 @@ def pairs(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines(), delimiter="\t"))
 
 
+@pytest.mark.case(46)
 def test_each_planted_leak_is_counted_and_listed(call, tmp_path):
     write(tmp_path, train_csv=table(TRAIN), test_csv=table(TEST))
     code, out, _ = call("train.csv", "test.csv", "--out", "pairs.tsv")
@@ -82,6 +83,7 @@ def test_settings_change_what_counts(call, tmp_path):
     assert cells(out)["inside"][0] == "1"
 
 
+@pytest.mark.case(46)
 def test_places_count_by_the_test_row_of_any_class_and_strand(call, tmp_path, caplog):
     for name, text in {
         "train/no.csv": "id,region,start,end,strand\n0,chr1,0,100,+\n1,chr2,500,600,-\n",
@@ -108,6 +110,7 @@ def test_places_count_by_the_test_row_of_any_class_and_strand(call, tmp_path, ca
     ]
 
 
+@pytest.mark.case(46)
 def test_samples_are_looked_for_in_a_genome_piece_by_piece(call, tmp_path):
     genome = {"chr1": random_bases(5000, seed=1), "chr2": random_bases(3000, seed=2)}
     copied = genome["chr2"][1234:1334].translate(OPPOSITE)[::-1]
@@ -132,6 +135,7 @@ def test_a_genome_adds_the_sequences_of_places(call, tmp_path):
     assert (shares["overlap >= 0.5"], shares["identical"], shares["any"]) == ("0", "1", "1")
 
 
+@pytest.mark.case(46)
 def test_fail_on_leak_passes_where_nothing_leaks(call, tmp_path):
     write(tmp_path, train_csv=table(TRAIN), test_csv=table(TEST[:1]), leak_csv=table(TEST))
     assert call("train.csv", "test.csv", "--fail-on-leak")[0] == 0
@@ -195,6 +199,7 @@ def test_dry_run_and_print_config(call, tmp_path):
     assert "similar: 0.7" in call("a.csv", "a.csv", "--print-config", "similar=0.7")[1]
 
 
+@pytest.mark.case(58)
 def test_names_of_classes_are_not_markup(call, tmp_path):
     write(tmp_path, a_csv="sequence,label\nACGT,[red]x\n")
     assert "[red]x" in call("a.csv", "a.csv")[1]

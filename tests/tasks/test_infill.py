@@ -36,6 +36,7 @@ def texts(path):
         return {record.id: str(record.seq) for record in SeqIO.parse(file, "fasta")}
 
 
+@pytest.mark.case(60)
 def test_gaps_are_filled_in_their_case_and_all_else_stays(run, folder, caplog):
     infill.run(settings_of(n=2), run, str(folder / "gaps.fa"), None, str(folder / "out.fa"), None)
     assert "U read as T" in caplog.text
@@ -49,6 +50,7 @@ def test_gaps_are_filled_in_their_case_and_all_else_stays(run, folder, caplog):
     assert re.fullmatch(r">first_1 model=step-\d+ sampler=ancestral .*steps=3 .*seed=0", header)
 
 
+@pytest.mark.case(60)
 def test_regions_are_filled_on_their_strands_and_edits_give_the_fasta_back(run, folder):
     genome, out, vcf = (str(folder / name) for name in ("genome.fa", "out.fa", "edits.vcf"))
     settings = settings_of("avoid=GAATTC,CG", n=3, seed=4)

@@ -54,6 +54,7 @@ def test_a_run_records_the_commit_and_the_hashes(folder, genome, tmp_path, monke
     assert init["sha256"] == {name: sha256(folder / name) for name in ("model.safetensors", "config.json")}
 
 
+@pytest.mark.case(57)
 def test_weights_of_another_vocabulary_are_refused(folder, text_words, text_corpus):
     words = [word for word in text_words if not word.startswith("model.")]
     settings = resolve("text/demo", words, {"data.path": str(text_corpus), "init": str(folder)})

@@ -131,6 +131,7 @@ def test_a_run_is_started_from_with_its_tokenizer(run, corpus, text_words):
     assert all((model.state_dict()[name] == tensor).all() for name, tensor in saved.items())
 
 
+@pytest.mark.case(57)
 def test_a_tokenizer_of_another_size_is_refused(run, settings, tmp_path):
     tokens = r"knows other tokens \(300\) than these data have \(35\)"
     with pytest.raises(InputError, match=tokens):

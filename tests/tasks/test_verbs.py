@@ -115,6 +115,7 @@ def test_a_notebook_s_model_is_given_back_as_it_was(run):
     assert model.network.training
 
 
+@pytest.mark.case(60)
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -34,7 +34,7 @@ def test_text_trains_and_its_checkpoint_loads(tmp_path, monkeypatch, objective, 
     before = model.network.embedding.detach().clone()
     fit(
         model, data.train, data.valid, folder,
-        optim=OptimSettings(), train=train, data_fingerprint=data.fingerprint,
+        optim=OptimSettings(), train=train, data_fingerprint=data.fingerprint, files=data.files,
     )  # fmt: skip
     steps = read_metrics(folder.metrics)
     assert [row["step"] for row in steps] == ["1", "2"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_rows import intervals
 
 from dnadiff.data.labelled.folds import fewer, grouped_folds, resplit, strict_fold
 from dnadiff.data.leakage.groups import groups
@@ -22,6 +23,7 @@ def grouped(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
     return label[order], group[order], int(n_folds)
 
 
+@pytest.mark.case(43, 44)
 @pytest.mark.parametrize("hundred", range(10))
 def test_groups_never_cross_folds_and_every_row_is_in_one(hundred):
     for seed in range(100 * hundred, 100 * hundred + 100):
@@ -32,6 +34,7 @@ def test_groups_never_cross_folds_and_every_row_is_in_one(hundred):
         assert len(pairs[0]) == len(set(pairs[0]))
 
 
+@pytest.mark.case(43)
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.6, 0.3, 0.1)])
 def test_classes_are_spread_to_within_a_row_where_no_rows_are_related(seed, shares):
@@ -39,9 +42,12 @@ def test_classes_are_spread_to_within_a_row_where_no_rows_are_related(seed, shar
     fold = grouped_folds(label, np.arange(203), n_folds=5, seed=seed)
     counts = np.array([[np.count_nonzero((fold == f) & (label == c)) for c in range(len(shares))] for f in range(5)])
     assert (np.ptp(counts, axis=0) <= 1).all()
+    if len(shares) == 2:  # 19, 3 and 3 rows, say, have no such two folds
+        assert np.ptp(counts / counts.sum(1, keepdims=True), axis=0).max() <= 1 / counts.sum(1).min() + 1e-12
     assert np.ptp(counts.sum(1)) <= len(shares) - 1
 
 
+@pytest.mark.case(43)
 def test_a_seed_repeats_its_folds_and_another_draws_others():
     label, group = np.arange(100) % 2, np.arange(100)
     first, again, other = (grouped_folds(label, group, n_folds=4, seed=seed) for seed in (1, 1, 2))
@@ -49,6 +55,7 @@ def test_a_seed_repeats_its_folds_and_another_draws_others():
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.case(43)
 def test_too_few_rows_or_groups_are_refused():
     with pytest.raises(InputError, match="3 rows are fewer than 4 folds; use fewer folds, or add rows"):
         grouped_folds(np.array([0, 1, 0]), np.arange(3), n_folds=4, seed=0)
@@ -57,6 +64,7 @@ def test_too_few_rows_or_groups_are_refused():
         grouped_folds(label, group, n_folds=3, seed=0)
 
 
+@pytest.mark.case(43, 44)
 def test_strict_folds_test_every_row_once_and_share_no_group():
     generator = np.random.default_rng(0)
     label, group = generator.integers(0, 2, 300), generator.integers(0, 120, 300)
@@ -70,6 +78,35 @@ def test_strict_folds_test_every_row_once_and_share_no_group():
     small = strict_fold(label, group, n_folds=4, fold=0, seed=3, most=60)
     assert len(small.train) + len(small.valid) == 60
     assert np.array_equal(small.test, folds[0].test)
+
+
+def related(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether rows are the same on some strand."""
+    return one.tobytes() in (other.tobytes(), reverse_complement(other).tobytes())
+
+
+@pytest.mark.case(44)
+def test_copies_twins_and_neighbours_on_the_genome_never_cross_folds(trials):
+    """Random rows from few sequences on either strand, with places, of which some share bases."""
+    n_tried = 0
+    for seed in range(trials(1000)):
+        generator = np.random.default_rng(seed)
+        pool = [encode("".join(generator.choice(list("ACGT"), generator.integers(3, 9)))) for _ in range(30)]
+        chosen = generator.integers(0, len(pool), 40)
+        rows = [pool[i] if generator.random() < 0.5 else reverse_complement(pool[i]) for i in chosen]
+        places = [tuple(place) for place in generator.integers((0, 0, 1), (3, 900, 9), (40, 3)).tolist()]
+        group, n_folds = groups(InMemory.of(rows), intervals(places)), int(generator.integers(2, 4))
+        label = generator.integers(0, 2, 40)
+        try:
+            fold = grouped_folds(label, group, n_folds=n_folds, seed=seed)
+        except InputError:
+            continue  # too few groups of a class
+        n_tried += 1
+        for i, j in np.argwhere(fold[:, None] != fold).tolist():
+            (contig, start, length), (contig_2, start_2, length_2) = places[i], places[j]
+            assert not related(rows[i], rows[j])
+            assert contig != contig_2 or start >= start_2 + length_2 or start_2 >= start + length
+    assert n_tried > trials(1000) // 2
 
 
 def test_resplits_hold_out_a_tenth_of_the_rows_they_are_given():
@@ -98,6 +135,7 @@ def memoriser(rows: list[np.ndarray], label: np.ndarray, fold: np.ndarray) -> fl
     return n_right / len(label)
 
 
+@pytest.mark.case(45)
 def test_a_memoriser_of_random_labels_cheats_under_naive_folds_and_is_at_chance_under_strict_ones():
     generator = np.random.default_rng(0)
     originals = [encode("".join(generator.choice(list("ACGT"), 80))) for _ in range(400)]

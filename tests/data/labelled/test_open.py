@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from genomes import fasta_text, random_bases
 
+from dnadiff import archives
 from dnadiff.data.labelled import read
 from dnadiff.data.labelled.open import Genomes, find_set, find_sets, open_set
 from dnadiff.dna import decode, encode, reverse_complement
@@ -262,6 +263,17 @@ def test_a_damaged_zip_and_a_bomb_are_refused(tmp_path, monkeypatch):
         archive.writestr("s/train/a/1.txt", b"A" * (1 << 17))
     with pytest.raises(InputError, match=r"s/train/a/1\.txt has more than .* bytes; a member is one sequence"):
         open_set(tmp_path / "bomb.zip")
+
+
+@pytest.mark.case(52)
+@pytest.mark.parametrize(("limit", "message"), [("MOST_LIST_BYTES", "its list of members"), ("MOST_GROWTH", "unpack")])
+def test_an_archive_that_lists_or_unpacks_to_too_much_is_refused(limit, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "HARMLESS_BYTES", 0)
+    archive = write_zip(tmp_path / "tiny_v0.zip")
+    assert len(open_set(archive).train) == 4
+    monkeypatch.setattr(archives, limit, 0)
+    with pytest.raises(InputError, match=rf"tiny_v0\.zip: not a readable zip \(.*{message}.*; download it again"):
+        open_set(archive)
 
 
 def test_two_files_for_one_part_are_refused(tmp_path):

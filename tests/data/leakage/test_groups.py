@@ -24,6 +24,7 @@ ROW = st.lists(
 PLACE = st.tuples(st.integers(0, 1), st.integers(0, 200), st.integers(1, 20))
 
 
+@pytest.mark.case(44)
 @PATIENT
 @given(st.lists(st.tuples(ROW, PLACE), min_size=1, max_size=12), st.booleans())
 def test_the_closure_of_all_pairs(rows: list[tuple[np.ndarray, Place]], placed: bool) -> None:
@@ -48,6 +49,7 @@ def test_the_closure_of_all_pairs(rows: list[tuple[np.ndarray, Place]], placed: 
     assert set(found.tolist()) == set(range(n))
 
 
+@pytest.mark.case(44)
 def test_no_copy_of_a_row_is_in_another_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies with a mutation each, more of them than are kept for one minimizer."""
     monkeypatch.setattr(join, "MOST_ROWS", 5)

@@ -23,6 +23,7 @@ def shared(one: Place, other: Place) -> int:
     return max(last - first, 0) if one[0] == other[0] else 0
 
 
+@pytest.mark.case(46)
 @PATIENT
 @given(PLACES, PLACES)
 def test_the_closest_row_shares_as_much_as_any(train: list[Place], test: list[Place]) -> None:

@@ -51,6 +51,7 @@ def test_published_weights_keep_the_name_that_they_were_given(tmp_path):
     assert all(torch.equal(tensor, weights[f"network.{name}"]) for name, tensor in state.items())
 
 
+@pytest.mark.case(57)
 def test_a_model_that_reads_no_letters_or_others_is_refused(tmp_path):
     saved(tmp_path / "plaid", objective=Plaid(embedding_width=4))
     with pytest.raises(InputError, match="plaid: its network reads noisy embeddings, not letters; start from another"):
