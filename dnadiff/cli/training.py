@@ -55,7 +55,7 @@ def train(
 
 @app.command(rich_help_panel="Training")
 def reproduce(
-    table: Annotated[str, typer.Argument(help="hg38-table, dna-objectives, or a YAML file.")],
+    table: Annotated[str, typer.Argument(help="hg38-table, owt-table, ..., or a YAML file; see `dnadiff presets`.")],
     words: Annotated[
         list[str] | None, typer.Argument(help="Settings of every row (data.length=512).", metavar="[KEY=VALUE]...")
     ] = None,
@@ -68,11 +68,15 @@ def reproduce(
         Path | None,
         typer.Option("--out", "-o", help="Folder of all rows. Default: runs/TABLE. The same command goes on."),
     ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of corpora: adds zero-shot figures to a table of text.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train every row of a published table and write it with the paper's figures beside ours.
 
-    Example: dnadiff reproduce hg38-table --ref hg38.fa --scale 0.01
+    Examples: dnadiff reproduce hg38-table --ref hg38.fa --scale 0.01 |
+    dnadiff reproduce text-objectives data.path=books --data data
     """
     from dnadiff.tasks import reproduce as task
 
@@ -84,7 +88,7 @@ def reproduce(
         log.info("timing a training step of every row")
         typer.echo(task.dry_run(chosen, planned))
     else:
-        task.run(chosen, planned, folder, scale=scale)
+        task.run(chosen, planned, folder, scale=scale, corpora=data)
 
 
 @app.command(rich_help_panel="Using a model")

@@ -18,7 +18,7 @@ from dnadiff.config import Settings
 from dnadiff.errors import InputError, counted, nearest
 from dnadiff.files import write_text
 from dnadiff.run import RunFolder
-from dnadiff.tasks import evaluate, train
+from dnadiff.tasks import evaluate, train, zeroshot
 from dnadiff.tasks.settings import TrainConfig, resolve
 from dnadiff.training.metrics import read_metrics
 
@@ -54,6 +54,8 @@ class Table(Settings):
     """What every row is trained by."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
     """Dotted settings of every row."""
+    zeroshot: str | None = None
+    """List of corpora that every trained row is also scored on, where their folder is given."""
     rows: tuple[Row, ...]
     """In the order in which they are trained and listed."""
     assumptions: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class Result(NamedTuple):
     tokens: int
     minutes: float
     numbers: Mapping[str, Any]  # of results.json
+    zeroshot: Mapping[str, Mapping[str, Any]] = {}  # the same by corpus
 
 
 def names() -> list[str]:
@@ -115,8 +118,16 @@ def plan(table: Table, scale: float, words: Sequence[str], flags: Mapping[str, A
     return planned
 
 
-def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float) -> None:
-    """Train what is not finished, and write table.md and table.json after every row."""
+def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float, corpora: Path | None = None) -> None:
+    """Train what is not finished, and write table.md and table.json after every row.
+
+    Args:
+        corpora: folder of the corpora that rows are scored on without having learnt from them.
+
+    Raises:
+        InputError: a corpus is asked for of a table without a list of them, or none is there.
+    """
+    listed = _listed(table, corpora)
     results: list[Result] = []
     for row, settings in zip(table.rows, planned, strict=True):
         folder = out / row.name
@@ -127,11 +138,25 @@ def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float
         else:
             log.info("%s", row.name)
             train.run(settings, folder)
-        results.append(_result(row, settings, out))
+        result = _result(row, settings, out)
+        if listed is not None and corpora is not None and row.of is None:
+            result = result._replace(zeroshot=zeroshot.measure(listed, folder, corpora, [], folder / "zeroshot"))
+        results.append(result)
         text = as_markdown(table, results, scale=scale, planned=planned)
         write_text(out / "table.md", text)
         write_text(out / "table.json", json.dumps([_as_json(result) for result in results], indent=2))
     typer.echo(text)
+
+
+def _listed(table: Table, corpora: Path | None) -> zeroshot.ZeroShot | None:
+    """The corpora of the table, at least one of which is there."""
+    if corpora is None:
+        return None
+    if table.zeroshot is None:
+        raise InputError(f"--data {corpora}: this table has no list of corpora (zeroshot: NAME); leave --data out")
+    listed = zeroshot.read(table.zeroshot)
+    zeroshot.present(listed, corpora)
+    return listed
 
 
 def dry_run(table: Table, planned: Sequence[TrainConfig]) -> str:
@@ -169,8 +194,22 @@ def as_markdown(table: Table, results: Sequence[Result], *, scale: float, planne
     scored = f"{numbers['n_windows']:,} windows of {numbers['split']}, {counted(numbers['n_scored'], letter)}"
     lines += ["", f"{_baselines(numbers)}. Scored: {scored}.", ""]
     lines += ["Intervals are 95 %; passes are through the network, per window and training step.", ""]
+    lines += _zeroshot_lines(results)
     assumed = dict.fromkeys([*table.assumptions, *(each for settings in planned for each in settings.assumptions)])
     return "\n".join([*lines, "Assumed:", "", *(f"- {text}" for text in assumed), ""])
+
+
+def _zeroshot_lines(results: Sequence[Result]) -> list[str]:
+    """Perplexity and bits per character of every row on every corpus; nothing where there are none."""
+    scored = [result for result in results if result.zeroshot]
+    if not scored:
+        return []
+    lines = ["Zero-shot: perplexity per token, and bits per character.", ""]
+    lines += [f"| {' | '.join(['model', *scored[0].zeroshot])} |", "|---" * (1 + len(scored[0].zeroshot)) + "|"]
+    for result in scored:
+        cells = ["; ".join(zeroshot.figures(numbers)) for numbers in result.zeroshot.values()]
+        lines.append(f"| {' | '.join([result.row.name, *cells])} |")
+    return [*lines, ""]
 
 
 def _baselines(numbers: Mapping[str, Any]) -> str:

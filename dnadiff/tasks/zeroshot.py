@@ -69,7 +69,12 @@ def read(name: str) -> ZeroShot:
 
 
 def run(listed: ZeroShot, path: Path, corpora: Path, words: Sequence[str], out: Path) -> None:
-    """Score every corpus that is there; write its figures, and zeroshot.md, after each; a second run goes on.
+    """Score every corpus that is there, as `measure` does, and print the table."""
+    typer.echo(as_markdown(listed, measure(listed, path, corpora, words, out)))
+
+
+def measure(listed: ZeroShot, path: Path, corpora: Path, words: Sequence[str], out: Path) -> dict[str, dict[str, Any]]:
+    """Figures by corpus that is there; each is written, and zeroshot.md, after each; a second run goes on.
 
     Args:
         path: run or checkpoint folder.
@@ -80,21 +85,20 @@ def run(listed: ZeroShot, path: Path, corpora: Path, words: Sequence[str], out: 
     Raises:
         InputError: none of them is there, or the model is none of text.
     """
-    found = _present(listed, corpora)
     results: dict[str, dict[str, Any]] = {}
-    for corpus in found:
+    for corpus in present(listed, corpora):
         log.info("%s", corpus.name)
         settings = evaluate.settings_of(path, ["data.valid_documents=null", *words], _flags(listed, corpus, corpora))
         file = out / f"{re.sub('[^A-Za-z0-9]+', '-', corpus.name).lower()}.json"
         evaluate.run(settings, path, str(file))
         results[corpus.name] = json.loads(file.read_text())
         write_text(out / "zeroshot.md", as_markdown(listed, results))
-    typer.echo(as_markdown(listed, results))
+    return results
 
 
 def dry_run(listed: ZeroShot, path: Path, corpora: Path) -> str:
     """What `run` would score."""
-    return f"{path}: {', '.join(corpus.name for corpus in _present(listed, corpora))} in {corpora}"
+    return f"{path}: {', '.join(corpus.name for corpus in present(listed, corpora))} in {corpora}"
 
 
 def as_markdown(listed: ZeroShot, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -106,9 +110,7 @@ def as_markdown(listed: ZeroShot, results: Mapping[str, Mapping[str, Any]]) -> s
     lines += ["|---" * (4 + len(models)) + "|"]
     for corpus in scored:
         numbers = results[corpus.name]
-        perplexity = next(value for name, value in numbers.items() if "perplexity" in name)
-        characters = next(value for name, value in numbers.items() if name.endswith("bits_per_character"))
-        cells = [corpus.name, _shown(perplexity, 2), _shown(characters, 3), f"{numbers['n_scored']:,}"]
+        cells = [corpus.name, *figures(numbers), f"{numbers['n_scored']:,}"]
         lines.append(f"| {' | '.join([*cells, *(corpus.papers.get(model, '') for model in models)])} |")
     meanings = ", ".join(dict.fromkeys(str(numbers["meaning"]) for numbers in results.values()))
     absent = [corpus.name for corpus in listed.corpora if corpus.name not in results]
@@ -116,8 +118,12 @@ def as_markdown(listed: ZeroShot, results: Mapping[str, Mapping[str, Any]]) -> s
     return "\n".join([*lines, "", "Assumed:", "", *(f"- {text}" for text in listed.assumptions), ""])
 
 
-def _present(listed: ZeroShot, corpora: Path) -> list[Corpus]:
-    """Those whose files are there; the others are named with the program that gets them."""
+def present(listed: ZeroShot, corpora: Path) -> list[Corpus]:
+    """Those whose files are there; the others are named with the program that gets them.
+
+    Raises:
+        InputError: none is there.
+    """
     found = [corpus for corpus in listed.corpora if (corpora / corpus.path).exists()]
     for corpus in listed.corpora:
         if corpus not in found:
@@ -130,6 +136,13 @@ def _present(listed: ZeroShot, corpora: Path) -> list[Corpus]:
 
 def _flags(listed: ZeroShot, corpus: Corpus, corpora: Path) -> dict[str, Any]:
     return {**listed.settings, **corpus.settings, "data.path": str(corpora / corpus.path)}
+
+
+def figures(numbers: Mapping[str, Any]) -> tuple[str, str]:
+    """Perplexity per token and bits per character of what was scored, each with its interval."""
+    perplexity = next(value for name, value in numbers.items() if "perplexity" in name)
+    characters = next(value for name, value in numbers.items() if name.endswith("bits_per_character"))
+    return _shown(perplexity, 2), _shown(characters, 3)
 
 
 def _shown(figure: Mapping[str, float], digits: int) -> str:

@@ -24,7 +24,7 @@ def test_every_shipped_preset_decodes_and_reads_back_equal(preset):
 
 TEXT = {  # by preset: how many tokens, the mask among them, and between which sizes the model is
     "text/demo": (512, 0.05e6, 0.15e6), "text/lm1b": (30522, 139e6, 141e6), "text/owt": (50258, 169e6, 171e6),
-    "text/text8": (35, 90e6, 95e6),
+    "text/text8": (35, 90e6, 95e6), "text/small": (2000, 1.6e6, 1.9e6),
 }  # fmt: skip
 
 

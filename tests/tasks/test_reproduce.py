@@ -25,6 +25,13 @@ rows:
 assumptions: [Nothing is known.]
 """
 
+CORPORA = """
+title: One corpus
+source: Nobody 2026
+settings: {data.rows: {kind: wrapped, separators: false, bounds: false}}
+corpora: [{name: Ours, path: ours.txt}]
+"""
+
 TEXT_TABLE = """
 title: One model
 source: Nobody 2026, table 2
@@ -108,6 +115,30 @@ def test_a_table_that_does_not_exist_or_hang_together_is_refused(tmp_path):
     path.write_text(TABLE.replace("after: first", "of: first"))
     with pytest.raises(InputError, match=r"row 'second' measures a trained model; it can only set evaluate\.\*"):
         reproduce.read(str(path))
+
+
+def test_rows_of_text_are_scored_on_corpora_that_they_have_not_seen(tmp_path, text_words, text_corpus, caplog):
+    pytest.importorskip("tokenizers", reason="the text extra is not installed")
+    (tmp_path / "list.yaml").write_text(CORPORA)
+    (tmp_path / "ours.txt").write_text("\n".join(f"a dog {i} barks at a cat" for i in range(60)))
+    (tmp_path / "text.yaml").write_text(TEXT_TABLE + f"zeroshot: {tmp_path / 'list.yaml'}\n")
+    table, out = reproduce.read(str(tmp_path / "text.yaml")), tmp_path / "out"
+    planned = reproduce.plan(table, 1.0, [*text_words, f"data.path={text_corpus}"], {}, out)
+    with pytest.raises(InputError, match="nowhere: holds none of the corpora of this list"):
+        reproduce.run(table, planned, out, scale=1.0, corpora=tmp_path / "nowhere")
+    assert not out.exists()
+    reproduce.run(table, planned, out, scale=1.0, corpora=tmp_path)
+    numbers = json.loads((out / "trained" / "zeroshot" / "ours.json").read_text())
+    text = (out / "table.md").read_text()
+    assert "| model | Ours |" in text
+    assert text.count(f"| trained | {numbers['perplexity']['value']:.2f} [") == 1
+    assert "| T-5 | " in text.partition("Zero-shot")[0]
+    assert "T-5" not in text.partition("Zero-shot")[2]
+    assert json.loads((out / "table.json").read_text())[0]["zeroshot"] == {"Ours": numbers}
+    reproduce.run(table, planned, out, scale=1.0)
+    assert "Zero-shot" not in (out / "table.md").read_text()
+    with pytest.raises(InputError, match=r"this table has no list of corpora \(zeroshot: NAME\); leave --data out"):
+        reproduce.run(table.model_copy(update={"zeroshot": None}), planned, out, scale=1.0, corpora=tmp_path)
 
 
 def test_a_row_of_text_is_measured_again_in_other_ways(tmp_path, text_words, text_corpus, capsys):
