@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 
 import numpy as np
 import torch
+from contest import in_its_own_process, peak_memory, timed
 from rich.console import Console
 from rich.table import Table
-from training_step import peak_memory, timed
 
 from dnadiff.allocator import keep_memory
 from dnadiff.batch import Batch
@@ -58,12 +56,6 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     return {"seconds": seconds, "bytes": peak_memory() - before, "tokens": rows * args.length}
 
 
-def in_its_own_process(args: argparse.Namespace, *more: str) -> dict[str, float]:
-    words = [sys.executable, *sys.argv, *more]
-    found: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = {"width": 128, "layers": 4, "tokens": 131072, "threads": torch.get_num_threads(), "turns": 2, "length": 0}
@@ -84,7 +76,7 @@ def main() -> None:
     lengths = [args.tokens] if args.longest else [SHORTEST * 2**k for k in range(8) if SHORTEST * 2**k <= args.tokens]
     for length in lengths:
         for name, more in (("training step", ()), *((("forward", ("--forward",)),) if args.longest else ())):
-            found = in_its_own_process(args, "--length", str(length), *more)
+            found = json.loads(in_its_own_process("--length", str(length), *more))
             at_once = max(length, AT_ONCE)
             table.add_row(
                 name, f"{length:,}", f"{found['seconds']:.2f}", f"{found['seconds'] / found['tokens'] * 1e6:.1f}",

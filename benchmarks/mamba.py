@@ -11,15 +11,15 @@ runs with `use_mambapy=True`. They take turns in one process; medians.
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
+from contest import take_turns
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from training_step import timed
 
 from dnadiff.allocator import keep_memory
 from dnadiff.models import Mamba
@@ -62,17 +62,13 @@ def main() -> None:
         "transformers, slow path": theirs(args.width, args.layers, use_mambapy=False),
         "transformers, mambapy": theirs(args.width, args.layers, use_mambapy=True),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    for model in models.values():
-        step(model, tokens)
-    for _ in range(TURNS):
-        for name, model in models.items():
-            seconds[name].append(timed(lambda model=model: step(model, tokens)))
+    steps = {name: partial(step, model, tokens) for name, model in models.items()}
+    take_turns(steps, 1)  # warms up
+    seconds = take_turns(steps, TURNS)
     title = f"causal Mamba {args.width} x {args.layers}, {args.batch} x {args.length} tokens, {args.threads} threads"
     table = Table("", "s/step", "times ours", title=title)
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        table.add_row(name, f"{median:.3f}", f"{median / statistics.median(seconds['ours']):.1f}")
+    for name, each in seconds.items():
+        table.add_row(name, f"{each:.3f}", f"{each / seconds['ours']:.1f}")
     Console().print(table)
 
 

@@ -12,17 +12,13 @@ its imports and its weights take.
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from contest import descend, in_its_own_process, peak_memory, take_turns
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from dnadiff.allocator import keep_memory
 from dnadiff.batch import Batch
@@ -77,17 +73,7 @@ class Step:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.contender == "ours bf16"):
                 terms = self.model.loss(self.batch, self.noise)
             loss = terms.nats.sum() / terms.valid.sum()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.item()
-
-
-def peak_memory() -> int:
-    """Bytes of this process (Linux); its resource usage would count the parent's as well."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+        return descend(self.model, self.optimizer, loss)
 
 
 def measure_memory(contender: str, args: argparse.Namespace) -> None:
@@ -116,26 +102,15 @@ def main() -> None:
     for name, found in losses.items():
         close = np.allclose(found, losses["ours"], rtol=2e-2 if "bf16" in name else 1e-4)
         assert close, f"{name} reaches another loss: {losses}"
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(TURNS):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    memory = {name: _memory_in_its_own_process(name) for name in CONTENDERS}
+    seconds = take_turns(steps, TURNS)
+    memory = {name: int(in_its_own_process("--memory-of", name)) for name in CONTENDERS}
     rows = f"{args.batch} x {args.length} tokens of {args.vocabulary:,}"
     title = f"DiT {args.width} x {args.blocks}, {rows}, {args.threads} threads"
     table = Table("", "s/step", "published is times", "MiB", "published is times", title=title)
     for name in CONTENDERS:
-        median = statistics.median(seconds[name])
-        ratio, less = statistics.median(seconds["published"]) / median, memory["published"] / memory[name]
-        table.add_row(name, f"{median:.3f}", f"{ratio:.2f}", f"{memory[name] / 2**20:,.0f}", f"{less:.1f}")
+        ratio, less = seconds["published"] / seconds[name], memory["published"] / memory[name]
+        table.add_row(name, f"{seconds[name]:.3f}", f"{ratio:.2f}", f"{memory[name] / 2**20:,.0f}", f"{less:.1f}")
     Console().print(table)
-
-
-def _memory_in_its_own_process(contender: str) -> int:
-    words = [sys.executable, *sys.argv, "--memory-of", contender]
-    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ the memory-mapped token file with its manifest. They take turns; both use all co
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
+from contest import take_turns
 from rich.console import Console
 from rich.table import Table
 
@@ -56,22 +57,18 @@ def main() -> None:
         once = documents([args.corpus], unit="line", field="text")
         tokenizer = open_tokenizer(args.tokenizer) if args.tokenizer else train_tokenizer(once, size=8192)
         texts = list(batches(documents([corpus], unit="line", field="text")))
-        seconds: dict[str, list[float]] = {"bare": [], "ours": []}
-        for turn in range(TURNS + 1):  # the first warms up
-            start = time.perf_counter()
-            bare(tokenizer, texts)
-            middle = time.perf_counter()
-            n_tokens = ours(tokenizer, corpus, Path(folder) / str(turn))
-            end = time.perf_counter()
-            if turn:
-                seconds["bare"].append(middle - start)
-                seconds["ours"].append(end - middle)
+        folders = (Path(folder) / str(turn) for turn in count())
+        ways: dict[str, Callable[[], object]] = {
+            "bare": lambda: bare(tokenizer, texts),
+            "ours": lambda: ours(tokenizer, corpus, next(folders)),
+        }
+        n_tokens = ours(tokenizer, corpus, next(folders))  # warms up
+        seconds = take_turns(ways, TURNS)
         size = corpus.stat().st_size / 1e6
     table = Table("", "s", "MB/s", "tokens/s", "of bare", title=f"{size:.0f} MB, {tokenizer.vocab.size:,} tokens")
     for name, each in seconds.items():
-        median = statistics.median(each)
-        share = statistics.median(seconds["bare"]) / median
-        table.add_row(name, f"{median:.2f}", f"{size / median:.1f}", f"{n_tokens / median:,.0f}", f"{share:.0%}")
+        share = seconds["bare"] / each
+        table.add_row(name, f"{each:.2f}", f"{size / each:.1f}", f"{n_tokens / each:,.0f}", f"{share:.0%}")
     Console().print(table)
 
 

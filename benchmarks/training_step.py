@@ -14,17 +14,13 @@ write of every tensor that a layer cannot do without at the rate of a copy.
 from __future__ import annotations
 
 import argparse
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from contest import descend, in_its_own_process, peak_memory, take_turns, timed
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -120,17 +116,7 @@ class Step:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             terms = self.model.loss(self.batch, self.noise)
         loss = terms.nats.sum() / terms.valid.sum()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return loss.item()
-
-
-def peak_memory() -> int:
-    """Bytes of this process (Linux); its resource usage would count the parent's as well."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+        return descend(self.model, self.optimizer, loss)
 
 
 def measure_memory(contender: str, args: argparse.Namespace) -> None:
@@ -140,12 +126,6 @@ def measure_memory(contender: str, args: argparse.Namespace) -> None:
     for _ in range(1 if contender == "loop" else 3):
         step()
     print(peak_memory() - before)
-
-
-def timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def floor(args: argparse.Namespace) -> dict[str, float]:
@@ -192,32 +172,23 @@ def main() -> None:
     losses = {name: step() for name, step in steps.items()}
     for name, loss in losses.items():
         assert abs(loss - losses["ours"]) < (2e-2 if "bf16" in name else 1e-4), f"{name} reaches another loss: {losses}"
-    seconds: dict[str, list[float]] = {name: [timed(step)] for name, step in steps.items()}
-    for _ in range(TURNS - 1):
-        for name, step in steps.items():
-            seconds[name].append(timed(step))
+    seconds = take_turns(steps, TURNS)
     if args.loop:
-        seconds["loop"] = [timed(Step("loop", args)) * args.batch]
+        seconds["loop"] = timed(Step("loop", args)) * args.batch
 
     title = f"Caduceus-PS {args.width} x {args.layers}, {args.batch} x {args.length} bases, {args.threads} threads"
     table = Table("", "s/step", "times ours", "MiB", "times ours", title=title)
-    memory = {name: _memory_in_its_own_process(name) for name in names}
+    memory = {name: int(in_its_own_process("--memory-of", name)) for name in names}
     for name in names:
-        median = statistics.median(seconds[name])
-        ratio, more = median / statistics.median(seconds["ours"]), memory[name] / memory["ours"]
+        ratio, more = seconds[name] / seconds["ours"], memory[name] / memory["ours"]
         label = "loop (one row, times the rows)" if name == "loop" else name
-        table.add_row(label, f"{median:.3f}", f"{ratio:.1f}", f"{memory[name] / 2**20:,.0f}", f"{more:.1f}")
+        table.add_row(label, f"{seconds[name]:.3f}", f"{ratio:.1f}", f"{memory[name] / 2**20:,.0f}", f"{more:.1f}")
     parts = floor(args)
     total = sum(parts.values())
-    ratio = total / statistics.median(seconds["ours"])
+    ratio = total / seconds["ours"]
     table.add_row("floor", f"{total:.3f}", f"{ratio:.2f}", "", "")
     Console().print(table)
     print("floor:", ", ".join(f"{name} {value:.3f}" for name, value in parts.items()))
-
-
-def _memory_in_its_own_process(contender: str) -> int:
-    words = [sys.executable, *sys.argv, "--memory-of", contender]
-    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 if __name__ == "__main__":
