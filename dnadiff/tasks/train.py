@@ -29,6 +29,7 @@ from dnadiff.tasks.progress import logged
 from dnadiff.tasks.settings import TrainConfig, require_same_network, require_same_vocab
 from dnadiff.tasks.summary import summarise
 from dnadiff.training.fit import fit
+from dnadiff.training.loggers import require_loggers
 from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import Vocab
 from dnadiff.world import STEP_PATIENCE, World, joined
@@ -45,6 +46,7 @@ def run(settings: TrainConfig, out: Path) -> Path:
         InputError: bad settings or data, or `out` holds another run.
         ResourceError: `out` is in use or cannot be written.
     """
+    require_loggers(settings.train.loggers)
     folder = RunFolder(out)
     data = open_data(settings.data, seed=settings.train.seed)
     require_windows(data)

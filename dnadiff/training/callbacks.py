@@ -101,13 +101,15 @@ class Report(Callback):
             self.check(trainer)
         if not (due and trainer.is_global_zero):
             return
-        self._metrics.write(
+        told = self._metrics.write(
             step=trainer.global_step,
             train=self._loss(result),
             valid=self._validate.latest,
             lr=trainer.optimizers[0].param_groups[0]["lr"],
             grad_norm=float(result.grad_norm),
         )
+        for logger in trainer.loggers:
+            logger.log_metrics(told, step=trainer.global_step)
 
     def check(self, trainer: Trainer) -> None:
         """Look at the steps since the last look, which waits for the device.

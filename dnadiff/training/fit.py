@@ -14,6 +14,7 @@ from dnadiff.run import RunFolder
 from dnadiff.training.callbacks import Report, SaveCheckpoints, Validate
 from dnadiff.training.checkpoint_io import FolderCheckpointIO
 from dnadiff.training.lit import LitDiffusion
+from dnadiff.training.loggers import opened
 from dnadiff.training.metrics import Metrics, unit_of
 from dnadiff.training.recompute import recomputed
 from dnadiff.training.settings import OptimSettings, TrainSettings
@@ -67,9 +68,13 @@ def fit(
     def facts() -> dict[str, Any]:
         return {f"valid_{unit.name}": validate.latest, "data": data_fingerprint}
 
-    with quiet(), stop_on_signal(save, here=here), recomputed(model.network.blocks if train.recompute else ()):
+    names = train.loggers if here.is_first else ()
+    with (
+        quiet(), stop_on_signal(save, here=here), recomputed(model.network.blocks if train.recompute else ()),
+        opened(names, run, start=start) as loggers,
+    ):  # fmt: skip
         trainer = make_trainer(
-            train, [*([ema] if ema else []), validate, report, save], here=here,
+            train, [*([ema] if ema else []), validate, report, save], here=here, loggers=loggers,
             plugins=[FolderCheckpointIO(model.config, model.vocab, facts, files)], default_root_dir=run.path,
         )  # fmt: skip
         steps = StepDataset(

@@ -78,11 +78,14 @@ class Metrics:
         if self._bar is not None:
             self._bar[0].advance(self._bar[1])
 
-    def write(self, *, step: int, train: float, valid: float | None, lr: float, grad_norm: float) -> None:
+    def write(self, *, step: int, train: float, valid: float | None, lr: float, grad_norm: float) -> dict[str, float]:
         """Append a row and show it; floats are written with every digit, so that runs can be compared exactly.
 
         Args:
             train, valid: loss of the step, and of the validation after it, in the unit.
+
+        Returns:
+            What is known of the row, by column, without the step.
         """
         rate = self._tokens / max(1e-9, time.monotonic() - self._since)
         self._tokens, self._since = 0, time.monotonic()
@@ -93,6 +96,8 @@ class Metrics:
         if valid is not None:
             self._valid = valid
         self._show(step, train, rate, validated=valid is not None)
+        known = zip(self._columns[1:], values[1:], strict=True)
+        return {name: value for name, value in known if value is not None}
 
     def stop(self) -> None:
         """Close the bar."""

@@ -89,6 +89,8 @@ class TrainSettings(Settings):
     """Processes that read ahead; they do not change what is read."""
     log_every: int = Field(10, ge=1)
     """Steps between rows of metrics.csv."""
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field((), exclude=True)
+    """What is told these rows too, each an extra of its name. No part of a run, which may go on with others."""
     validate_every: int = Field(100, ge=1)
     """Steps between validations."""
     valid_windows: int = Field(64, ge=1)

@@ -1,4 +1,4 @@
-"""Lightning's trainer as this package uses it: a device for each process, no logger, ended by signals between steps."""
+"""Lightning's trainer as this package uses it: a device for each process, ended by signals between steps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -40,6 +41,7 @@ def make_trainer(
     callbacks: Sequence[Callback],
     *,
     here: World = ALONE,
+    loggers: Sequence[Logger] = (),
     plugins: Sequence[Any] = (),
     **more: Any,
 ) -> Trainer:
@@ -50,7 +52,7 @@ def make_trainer(
     """
     trainer = Trainer(
         max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], accelerator=_accelerator(),
-        callbacks=list(callbacks), logger=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=list(callbacks), logger=list(loggers), enable_progress_bar=False, enable_model_summary=False,
         use_distributed_sampler=False, num_sanity_val_steps=0, **_placed(here, plugins), **more,
     )  # fmt: skip
     # Lightning's own handler of SIGTERM waits for all processes, though one alone may be told; and before every step it
