@@ -6,6 +6,8 @@ import hypothesis
 import pytest
 import torch
 
+from dnadiff.hub import shipped
+
 FEW_TRIALS = 3
 
 
@@ -27,6 +29,14 @@ def _own_cache(tmp_path_factory):
     """Nothing is left in the cache folder of the user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DNADIFF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_model_ships(tmp_path_factory):
+    """What is meant where no model is named does not hang on the weights that this package happens to hold."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "WEIGHTS", tmp_path_factory.mktemp("weights"))
         yield
 
 

@@ -55,13 +55,14 @@ def test_a_mistake_in_a_preset_s_name_is_found_before_torch_is_loaded():
     assert loaded_by("train", "dna/toi")[1] <= {"pydantic", "omegaconf"}
 
 
+@pytest.mark.case(54)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["finetune", "dna/toi"], "dna/toi: no such preset (did you mean 'dna/toy'?)"),
         (["finetune", "train.max_step=3"], "train.max_step: unknown setting (did you mean 'max_steps'?)"),
         (["finetune", "train.max_steps=many"], "train.max_steps: input should be a valid integer"),
-        (["finetune", "model.kind=caducius"], "model.kind: 'caducius' is not one of caduceus, dit, mamba"),
+        (["finetune", "model.kind=caducius"], "model.kind: 'caducius' is not one of caduceus, dit, hf, mamba"),
         (["finetune", "--ref", "none.fa"], "none.fa: cannot be read"),
         (["finetune", "--ref", "https://example.org/a.fa"], "is a URL; download the file first"),
         (["finetune", "data.jitter=5000"], "data.jitter (5000) must be below data.length"),

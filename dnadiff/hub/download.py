@@ -21,7 +21,10 @@ BESIDE = [
     "config.json", "config.yaml", "manifest.json",
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "merges.txt",
 ]  # fmt: skip
-WEIGHTS = [["weights.safetensors", "model.safetensors"], ["pytorch_model.bin"]]  # the first that the model has
+WEIGHTS = [  # the first that the model has; the index names several files
+    ["weights.safetensors", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"],
+    ["pytorch_model.bin"],
+]
 
 
 class Reference(NamedTuple):
@@ -67,7 +70,7 @@ def pinned(path: Path) -> str:
 def _download(reference: Reference, hub: str | None) -> Path:
     for weights in WEIGHTS:
         folder = _snapshot(reference, hub, [*BESIDE, *weights])
-        if any((folder / name).is_file() for name in weights):
+        if any(file for name in weights for file in folder.glob(name)):
             break
     else:
         known = ", ".join(name for names in WEIGHTS for name in names)

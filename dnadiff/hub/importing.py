@@ -1,8 +1,9 @@
 """Published models as checkpoint folders of ours: made once, kept in the cache, named by what they were made of.
 
-Read are folders for the transformers library (config.json beside model.safetensors or pytorch_model.bin) of Caduceus
-and of MDLM's diffusion transformer, and MDLM's training checkpoints: FILE.ckpt for the moving average of the weights,
-which published figures are made with, FILE.ckpt@raw for those of the last step.
+Read are folders for the transformers library (config.json beside model.safetensors, in one file or several, or
+pytorch_model.bin) of Caduceus, of MDLM's diffusion transformer, and of that library's own masked language models; and
+MDLM's training checkpoints: FILE.ckpt for the moving average of the weights, which published figures are made with,
+FILE.ckpt@raw for those of the last step.
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ from dnadiff.diffusion.objectives import MDLM, MLM
 from dnadiff.errors import InputError
 from dnadiff.files import sha256
 from dnadiff.model import ModelConfig
-from dnadiff.models import published, published_config, published_dimamba, published_dit
+from dnadiff.models import published, published_config, published_dimamba, published_dit, published_hf
 from dnadiff.models.published_checkpoint import plain_weights, published_settings, published_weights
 from dnadiff.vocab import DNA, Vocab
 
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")  # the first that is there
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt")
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 GPT2, GPT2_TOKENS = "gpt2", 50_258  # with the mask; published MDLM folders leave their tokenizer out
 LARGEST_CONFIG = 1 << 20  # bytes
-LARGEST_HEADER = 1 << 20  # bytes, of the names and shapes of ten thousand tensors; millions of them take long to read
 
 
 class Published(NamedTuple):
@@ -111,13 +111,15 @@ def _sources(path: Path) -> list[Path]:
         folder, weights = path, [path / name for name in WEIGHTS if (path / name).is_file()][:1]
         if not weights:
             raise InputError(f"{path}: holds config.json but no {' or '.join(WEIGHTS)}; get the weights too")
+        if weights[0].suffix == ".json":
+            weights += [path / name for name in sorted(set(_parts(weights[0]).values()))]
     beside = [folder / name for name in ("config.json", TOKENIZER_SETTINGS, *TOKENIZER)]
     return weights + [file for file in beside if file.is_file()]
 
 
 def _read_folder(folder: Path) -> Published:
     weights, *_ = _sources(folder)
-    tensors = _read_tensors(weights) if weights.suffix == ".safetensors" else plain_weights(weights)
+    tensors = _read_weights(weights)
     where, config = folder / "config.json", _read_json(folder / "config.json")
     match config.get("model_type"):
         case "caduceus":
@@ -127,10 +129,14 @@ def _read_folder(folder: Path) -> Published:
             return Published(ModelConfig(model=settings, objective=MLM()), DNA, state, {})
         case "mdlm":
             return _transformer(config, tensors, _tokenizer(folder, config), where, weights)
+        case other if published_hf.is_known(other):
+            tokenizer, own = _tokenizer(folder, config), published_hf.from_published_config(config, where=str(where))
+            state = published_hf.from_published(tensors, own, tokenizer.vocab, where=str(weights))
+            return _of_text(ModelConfig(model=own, objective=MLM()), state, tokenizer)
         case other:
             raise InputError(
-                f"{where}: model_type is {other!r}; read are caduceus and mdlm, and no code that comes with a model "
-                "is ever run; name a model of these"
+                f"{where}: model_type is {other!r}; read are caduceus, mdlm, and with pip install 'dnadiff[text]' the "
+                "masked language models of transformers; no code that comes with a model is ever run; name another"
             )
 
 
@@ -194,11 +200,33 @@ def _require_dna(path: Path) -> None:
             raise InputError(f"{path}: characters are {listed!r}, not {ours}; only models of DNA with these are read")
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        if int.from_bytes(file.read(8), "little") > LARGEST_HEADER:
-            raise InputError(f"{path}: not a readable safetensors file (its header is too large); get it anew")
-    return checkpoint.read_tensors(path)
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of one file, or of all those that an index lists."""
+    match path.suffix:
+        case ".safetensors":
+            return checkpoint.read_tensors(path)
+        case ".bin":
+            return plain_weights(path)
+    listed = _parts(path)
+    parts = {part: checkpoint.read_tensors(path.with_name(part)) for part in sorted(set(listed.values()))}
+    held = {name: part for part, tensors in parts.items() for name in tensors}
+    if held != listed or sum(map(len, parts.values())) != len(listed):
+        misfit = next(iter(held.items() ^ listed.items()), next(iter(listed.items())))
+        raise InputError(
+            f"{path}: does not list what the files hold ({misfit[0]} in {misfit[1]}); get all of them anew"
+        )
+    return {name: tensor for tensors in parts.values() for name, tensor in tensors.items()}
+
+
+def _parts(index: Path) -> dict[str, str]:
+    """Tensor -> file beside the index."""
+    listed = _read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise InputError(f"{index}: lists no weights (weight_map); get it anew")
+    for part in set(map(str, listed.values())):
+        if not re.fullmatch(r"\w[\w.-]*\.safetensors", part) or not index.with_name(part).is_file():
+            raise InputError(f"{index}: lists {part!r}, which is no file beside it; get the weights too")
+    return cast(dict[str, str], listed)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

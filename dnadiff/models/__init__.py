@@ -8,8 +8,9 @@ from pydantic import Field
 
 from dnadiff.models.caduceus import Caduceus
 from dnadiff.models.dit import DiT
+from dnadiff.models.hf import HuggingFace
 from dnadiff.models.mamba import Mamba
 
-__all__ = ["Backbone", "Caduceus", "DiT", "Mamba"]
+__all__ = ["Backbone", "Caduceus", "DiT", "HuggingFace", "Mamba"]
 
-Backbone = Annotated[Caduceus | DiT | Mamba, Field(discriminator="kind")]
+Backbone = Annotated[Caduceus | DiT | HuggingFace | Mamba, Field(discriminator="kind")]

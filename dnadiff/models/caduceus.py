@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from dnadiff.errors import InputError
 from dnadiff.models.mamba import MambaMixer, MambaSizes, SelectiveState, residual_projection
 from dnadiff.models.rc import BothStrands
+from dnadiff.models.sizes import Width
 from dnadiff.models.stack import Block, SingleStrand
 from dnadiff.vocab import Vocab
 
@@ -20,7 +20,7 @@ class Caduceus(MambaSizes):
     causal: ClassVar[bool] = False
 
     kind: Literal["caduceus"] = "caduceus"
-    width: int = Field(118, gt=0)
+    width: Width = 118
     """Channels of the stream between layers; of each strand where symmetry is ps."""
     symmetry: Literal["ps", "ph"] = "ps"
     """ps: strands share parameters, p(x) = p(rc(x)) exactly. ph: reads one strand; average over both yourself."""

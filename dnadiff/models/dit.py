@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dnadiff.models.conditioning import Conditioned, Labelled, Modulation, NoiseEmbedding, label_embedding, modulate
 from dnadiff.models.kernels import KernelLayer
+from dnadiff.models.sizes import Depth, Width
 from dnadiff.ops.attention import attention
 from dnadiff.ops.rotary import Rotation, rotate, rotation
 from dnadiff.vocab import Vocab
@@ -30,17 +31,17 @@ class DiT(Labelled):
     """Diffusion transformer; the defaults are the smallest published one."""
 
     kind: Literal["dit"] = "dit"
-    width: int = Field(512, gt=0)
+    width: Width = 512
     """Channels of the stream between blocks."""
-    n_blocks: int = Field(8, gt=0)
+    n_blocks: Depth = 8
     """Number of blocks, each attention and a feed-forward layer."""
     n_heads: int = Field(8, gt=0)
     """Heads of the attention; each has width / n_heads channels."""
-    mlp_ratio: int = Field(4, gt=0)
+    mlp_ratio: Depth = 4
     """Inner channels of the feed-forward layers per channel of the stream."""
     conditioning: Literal["none", "constant", "time"] = "constant"
     """What norms adapt to. time: each row's noise; constant: no noise, as published without time; none: nothing."""
-    conditioning_width: int = Field(128, gt=0)
+    conditioning_width: Width = 128
     """Channels of the condition."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of what a layer adds to the stream that is dropped in training."""
@@ -136,7 +137,7 @@ class DiffusionTransformer(Conditioned):
             t: (batch,) in [0, 1], the chance that a position is hidden; needed where the network is told the time.
             valid, segments, label: as in `dnadiff.batch.Batch`.
         """
-        condition = self.condition(t, label, len(embedded))
+        condition = self.condition(t, label, embedded.shape[0])
         turn = rotation(embedded.shape[1], self.head_dim, like=embedded)
         stream = embedded
         for block in self.blocks:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dnadiff.models.conditioning import Labelled
 from dnadiff.models.kernels import KernelLayer
+from dnadiff.models.sizes import Depth, Width
 from dnadiff.models.stack import Block, SingleStrand
 from dnadiff.ops.conv import causal_conv
 from dnadiff.ops.scan import selective_scan
@@ -30,17 +31,17 @@ DELTA_FLOOR = 1e-4
 class MambaSizes(Labelled):
     """What every network of Mamba layers has to be told."""
 
-    width: int = Field(128, gt=0)
+    width: Width = 128
     """Channels of the stream between layers."""
-    n_layers: int = Field(4, gt=0)
+    n_layers: Depth = 4
     """Number of layers."""
-    n_states: int = Field(16, gt=0)
+    n_states: Width = 16
     """States per inner channel."""
-    expand: int = Field(2, gt=0)
+    expand: Depth = 2
     """Inner channels per channel of the stream."""
-    conv_width: int = Field(4, gt=0)
+    conv_width: Width = 4
     """Taps of the convolution."""
-    dt_rank: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    dt_rank: Width | Literal["auto"] = "auto"
     """Rank of the map to step sizes; auto: width / 16, rounded up."""
     residual_in_fp32: bool = False
     """Keep the stream in float32 when the weights are of a smaller type."""
@@ -50,7 +51,7 @@ class MambaSizes(Labelled):
     """The head uses the embedding's rows."""
     conditioning: Literal["none", "constant", "time"] = "none"
     """What norms adapt to. time: each row's noise; constant: no noise, as published without time; none: nothing."""
-    conditioning_width: int = Field(128, gt=0)
+    conditioning_width: Width = 128
     """Channels of the condition."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of what a layer adds to the stream that is dropped in training."""

@@ -40,7 +40,7 @@ class BothStrands(SingleStrand):
         label: Tensor | None = None,
     ) -> Tensor:
         """(batch, length, 2 width) -> the same shape; arguments as in `Network`."""
-        condition = self.condition(t, label, len(embedded))
+        condition = self.condition(t, label, embedded.shape[0])
         if condition is not None and len(condition) > 1:
             condition = condition.repeat(2, 1)  # both strands are told the same
         given, opposite = self._stream(embedded).chunk(2, dim=-1)

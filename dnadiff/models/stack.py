@@ -113,7 +113,7 @@ class SingleStrand(Conditioned):
         label: Tensor | None = None,
     ) -> Tensor:
         """(batch, length, width) -> the same shape; arguments as in `Network`."""
-        stream, condition = self._stream(embedded), self.condition(t, label, len(embedded))
+        stream, condition = self._stream(embedded), self.condition(t, label, embedded.shape[0])
         for block in self.blocks:
             stream = block(stream, condition, valid=valid, segments=segments)
         return self._finish(stream, condition)

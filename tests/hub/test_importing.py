@@ -230,7 +230,7 @@ def test_a_compressed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "bert"}, r"config\.json: model_type is 'bert'; read are caduceus and mdlm"),
+        ({"model_type": "gpt2"}, r"config\.json: model_type is 'gpt2'; read are caduceus, mdlm, and with pip install"),
         ({"model_type": ["caduceus"]}, r"model_type is \['caduceus'\]; read are"),
         ({"state_space": 2}, "state_space is not known"),
         ({"d_model": "os.system"}, "d_model is 'os.system', not of type int"),

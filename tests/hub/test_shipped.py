@@ -18,6 +18,8 @@ from dnadiff.models import Caduceus
 from dnadiff.run import find_checkpoint, lasting_name, origin
 from dnadiff.vocab import DNA
 
+REAL = shipped.folder()  # None where this package holds none
+LARGEST = 2_500_000  # bytes of all its files
 SIZES = ["data.length=64", "train.max_steps=1", "train.batch_size=2", "train.valid_windows=2", "markov_order=1",
          "evaluate.max_windows=2", "evaluate.sweeps=2", "sample.n=0"]  # fmt: skip
 
@@ -56,6 +58,15 @@ def call(monkeypatch, capsys, *words):
         cli.main()
     output = capsys.readouterr()
     return stop.value.code, output.out, output.err
+
+
+@pytest.mark.skipif(REAL is None, reason="this package holds no model")
+def test_the_one_of_this_package_is_small_and_draws_dna():
+    assert {"README.md", "config.yaml", "weights.safetensors"} <= {file.name for file in REAL.iterdir()}
+    assert sum(file.stat().st_size for file in REAL.iterdir()) <= LARGEST
+    model = dnadiff.load(REAL)
+    assert model.settings.data.length is not None
+    assert set(model.sample(1, length=32, steps=4)[0]) <= set("ACGT")
 
 
 @pytest.mark.parametrize("named", [(), (shipped.NAME,)])

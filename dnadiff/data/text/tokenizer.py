@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,8 @@ SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[EOS]", "[MASK]", "[PAD]", "[RESERVED]", 
 KEPT = "tokenizer.json"  # beside a model's weights
 END = "<|endoftext|>"
 FILES = "tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
-FIRST, LAST = ("<s>", "[BOS]", "[CLS]", END), ("</s>", "[EOS]", "[SEP]", END)  # whichever comes first is meant
+FIRST = ("<s>", "[BOS]", "[CLS]", "<cls>", END)  # whichever comes first is meant
+LAST = ("</s>", "[EOS]", "[SEP]", "<eos>", END)
 MASK, PAD = ("<mask>", "[MASK]"), ("<pad>", "[PAD]")
 
 
@@ -141,12 +143,38 @@ def _from_files(path: Path) -> Any:
             pairs = library.ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
             return library.Tokenizer.from_str(pairs.to_str())
         if (folder / "vocab.txt").is_file():
-            pieces = library.BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
-            return library.Tokenizer.from_str(pieces.to_str())
+            return _from_list(folder / "vocab.txt")
     except Exception as error:  # the library raises nothing more special
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: is no tokenizer ({reason}); it takes {FILES}") from None
     raise InputError(f"{path}: holds no tokenizer; it takes {FILES}")
+
+
+def _from_list(path: Path) -> Any:
+    """Tokens one a line: BERT's pieces of words, lower-cased unless the settings beside it say otherwise, or ESM's."""
+    library, beside = _library(), path.with_name("tokenizer_config.json")
+    told = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    if told.get("tokenizer_class") == "EsmTokenizer":
+        return _residues(path.read_text(encoding="utf-8").split())
+    pieces = library.BertWordPieceTokenizer(str(path), lowercase=told.get("do_lower_case", True))
+    return library.Tokenizer.from_str(pieces.to_str())
+
+
+def _residues(tokens: Sequence[str]) -> Any:
+    """Single letters, and where there are longer tokens, all words of that length over some letters: read first."""
+    library, words = _library(), [token for token in tokens if not token.startswith("<")]
+    size = max(map(len, words))
+    longest = [word for word in words if len(word) == size]
+    letters = sorted(set("".join(longest)))
+    if {*map(len, words)} - {1, size} or (size > 1 and len(longest) != len(letters) ** size):
+        raise ValueError("its tokens are neither letters nor all words of one length")
+    word = f"[{re.escape(''.join(letters))}]{{{size}}}|" if size > 1 else ""
+    ids = {token: i for i, token in enumerate(tokens)}
+    tokenizer = library.Tokenizer(library.models.WordLevel(ids, unk_token="<unk>"))
+    split = library.pre_tokenizers.Split(library.Regex(rf"{word}[\s\S]"), "isolated")
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence([library.pre_tokenizers.WhitespaceSplit(), split])
+    tokenizer.decoder = library.decoders.Fuse()
+    return tokenizer
 
 
 def _from_hub(name: str) -> Any:
