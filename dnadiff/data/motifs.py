@@ -24,6 +24,7 @@ from dnadiff.data.markov import LETTER_INDEX
 from dnadiff.errors import InputError
 
 STEPS = 100  # of a score in one bit
+USUAL_SITES = 20.0  # that a motif of MEME's counts, where the file does not say
 PSEUDOCOUNT = 1.0  # added to each column, shared out as the background has it
 _NEVER = -(1 << 40)  # score of a base that is not known
 _KINDS = "a JASPAR file (>ID NAME, then rows A, C, G and T of counts) or MEME's (MEME version 4 ...)"
@@ -95,16 +96,14 @@ def read_motifs(path: str | Path, *, gc: float = 0.5) -> list[Motif]:
     """
     source = find_file(path)
     text = [line for line in lines(source) if not line.startswith("#")]
-    kind = _kind(text)
     try:
-        found = biopython.parse(io.StringIO("\n".join(text) + "\n"), kind)  # type: ignore[no-untyped-call]
+        found = _meme(text) if _first(text).startswith("MEME version") else _jaspar(text)
     except Exception as error:  # Biopython raises many kinds, Exception itself among them
         raise InputError(f"{source}: cannot be read ({error}); what is read is {_KINDS}") from None
-    names = _meme_names(text) if kind == "minimal" else [_name(each) for each in found]
-    if not found or len(names) != len(found):
+    if not found:
         raise InputError(f"{source}: holds no motif; what is read is {_KINDS}")
     background = np.array([1 - gc, gc, gc, 1 - gc]) / 2
-    return [_motif(source, name, each.counts, background) for name, each in zip(names, found, strict=True)]
+    return [_motif(source, name, rows, background) for name, rows in found]
 
 
 def matches(tokens: NDArray[np.uint8], motif: Motif, p_value: float) -> Iterator[Match]:
@@ -135,12 +134,11 @@ def _totals(letters: NDArray[np.int64], scores: Scores, n_places: int) -> Scores
     return totals
 
 
-def _motif(source: Path, name: str, counts: dict[str, Sequence[float]], background: NDArray[np.float64]) -> Motif:
-    rows = [np.asarray(counts.get(letter, ()), float) for letter in "ACGT"]
-    lengths = {len(row) for row in rows}
-    table = np.stack(rows, 1) if len(lengths) == 1 else np.empty((0, 4))  # (length, 4)
+def _motif(source: Path, name: str, rows: Sequence[Sequence[float]], background: NDArray[np.float64]) -> Motif:
+    """From counts, (length, 4)."""
+    table = np.array(rows, float).reshape(-1, 4)
     if not len(table) or not np.isfinite(table).all() or (table < 0).any() or not table.sum(1).all():
-        raise InputError(f"{source}: motif {name}: each base must have a row of as many counts, 0 or more; mend it")
+        raise InputError(f"{source}: motif {name}: each position must have counts of A C G T, 0 or more; mend it")
     counted = table + PSEUDOCOUNT * background
     odds = np.log2(counted / counted.sum(1, keepdims=True) / background)
     scores: Scores = np.rint(odds * STEPS).astype(np.int64)
@@ -158,18 +156,43 @@ def _chances(scores: Scores, background: NDArray[np.float64]) -> NDArray[np.floa
     return density[::-1].cumsum()[::-1]
 
 
-def _kind(text: Sequence[str]) -> str:
-    """What Biopython calls a format."""
-    first, *rest = [line for line in text if line.strip()][:2] or [""]
-    if first.startswith("MEME version"):
-        return "minimal"
-    return "pfm-four-columns" if rest and _is_number_row(rest[0], 4) and not _four_rows(text) else "jaspar"
+def _meme(text: Sequence[str]) -> list[tuple[str, list[list[float]]]]:
+    """Names and counts; read here since Biopython wants parts that the format leaves to choice, and rounds."""
+    found: list[tuple[str, list[list[float]]]] = []
+    n_sites = None  # of the matrix that is being read
+    for line in text:
+        words = line.split()
+        if line.startswith("ALPHABET") and words[1:] not in (["ACGT"], ["ACGU"]):
+            raise ValueError("its alphabet is not ACGT")
+        if line.startswith("MOTIF"):
+            found.append((" ".join(words[1:3]), []))
+            n_sites = None
+        elif line.startswith("letter-probability matrix:"):
+            told = re.search(r"nsites= *([\d.]+)", line)
+            n_sites = float(told[1]) if told else USUAL_SITES
+        elif n_sites is not None and found and len(words) == 4:
+            found[-1][1].append([float(word) * n_sites for word in words])
+        elif words:
+            n_sites = None
+    return found
 
 
-def _four_rows(text: Sequence[str]) -> bool:
+def _jaspar(text: Sequence[str]) -> list[tuple[str, list[list[float]]]]:
+    """Names and counts, of matrices with a row for each letter or for each position."""
+    body = [line for line in text if line.strip()]
+    by_position = len(body) > 1 and _is_number_row(body[1], 4) and not _has_four_rows(body)
+    kind = "pfm-four-columns" if by_position else "jaspar"
+    parsed = biopython.parse(io.StringIO("\n".join(body) + "\n"), kind)  # type: ignore[no-untyped-call]
+    return [(_name(each), list(zip(*(each.counts[letter] for letter in "ACGT"), strict=True))) for each in parsed]
+
+
+def _first(text: Sequence[str]) -> str:
+    return next((line for line in text if line.strip()), "")
+
+
+def _has_four_rows(body: Sequence[str]) -> bool:
     """Whether the first motif has four rows: of a motif of four bases this is what JASPAR's own format has."""
-    body = [line for line in text if line.strip()][1:]
-    return next((number for number, line in enumerate(body) if line.startswith(">")), len(body)) == 4
+    return next((number for number, line in enumerate(body[1:]) if line.startswith(">")), len(body) - 1) == 4
 
 
 def _is_number_row(line: str, n: int) -> bool:
@@ -179,8 +202,3 @@ def _is_number_row(line: str, n: int) -> bool:
 def _name(motif: biopython.Motif) -> str:
     known = (getattr(motif, "matrix_id", None), motif.name)
     return " ".join(dict.fromkeys(each for each in known if each))
-
-
-def _meme_names(text: Sequence[str]) -> list[str]:
-    """Identifier and name, of which Biopython keeps the first alone."""
-    return [" ".join(line.split()[1:3]) for line in text if line.startswith("MOTIF") and len(line.split()) > 1]

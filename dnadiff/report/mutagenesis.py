@@ -40,6 +40,17 @@ class _Bar(NamedTuple):
     row: int
 
 
+class _Line(NamedTuple):
+    first: int
+    last: int
+    bars: list[_Bar]
+
+    @property
+    def height(self) -> float:
+        """Inches."""
+        return HEAT + LOGO + TRACK * _n_rows(self.bars)
+
+
 def map_figure(
     llr: np.ndarray,
     sequence: str,
@@ -61,17 +72,10 @@ def map_figure(
     Returns:
         Its axes are, line by line, heat map, logo, and motifs where some match; the colour bar's come last.
     """
-    n_lines = math.ceil(len(sequence) / LINE)
-    width = math.ceil(len(sequence) / n_lines)
-    spans = [(first, first + width) for first in range(0, len(sequence), width)]
-    bars = [_packed(_best_strands(matches), span) for span in spans]
-    left_out = sum(len(_inside(_best_strands(matches), span)) - len(row) for span, row in zip(spans, bars, strict=True))
-    if left_out:
-        note += f"; {left_out:,} of the largest p have no room here"
-    foot = ". ".join(["Dots mark the base that is there", *([f"Arrows: {note}, blue on this strand"] if note else [])])
-    heights = [HEAT + LOGO + TRACK * _n_rows(row) for row in bars]
-    across = min(10.0, max(3.0, 0.25 * width))
-    size = (across + 2 * BESIDE, ABOVE + sum(heights) + BETWEEN * (n_lines - 1) + BELOW)
+    lines, n_left_out = _lines(_best_strands(matches), len(sequence))
+    across = min(10.0, max(3.0, 0.25 * (lines[0].last - lines[0].first)))
+    heights = [line.height for line in lines]
+    size = (across + 2 * BESIDE, ABOVE + sum(heights) + BETWEEN * (len(lines) - 1) + BELOW)
     figure = Figure(figsize=size)
 
     def add(top: float, height: float, left: float = BESIDE, wide: float = across) -> Axes:
@@ -79,51 +83,65 @@ def map_figure(
         box = (left / size[0], 1 - (top + height) / size[1], wide / size[0], height / size[1])
         return figure.add_axes(box)
 
-    others = np.where(np.eye(4, dtype=bool)[[BASES.find(base) for base in sequence]], np.nan, llr)
-    known = others[np.isfinite(others)]
-    most = max(1e-9, float(np.quantile(np.abs(known), 0.99)))
+    is_there = np.array([[base == each for each in BASES] for base in sequence])
+    others = np.where(is_there, np.nan, llr)
+    known = np.append(0.0, np.abs(others[np.isfinite(others)]))
+    norm = Normalize(-(most := max(1e-9, float(np.quantile(known, 0.99)))), most)
     tall = np.array([-row[np.isfinite(row)].mean() if np.isfinite(row).any() else 0.0 for row in others])
     top = ABOVE
-    for span, row, height in zip(spans, bars, heights, strict=True):
+    for line in lines:
         heat, logo = add(top, HEAT), add(top + HEAT, LOGO)
-        _draw_heat(heat, llr, sequence, span, Normalize(-most, most))
-        _draw_logo(logo, tall, sequence, span)
-        lines = [heat, logo]
-        if row:
-            lines.append(add(top + HEAT + LOGO, TRACK * _n_rows(row)))
-            _draw_bars(lines[-1], row)
-        for axes in lines:
-            _count_from_one(axes, span, start, is_last=axes is lines[-1])
-        top += height + BETWEEN
-    lines[-1].set_xlabel(f"position on {contig} (counted from 1)", parse_math=False)
+        _draw_heat(heat, llr, is_there, line, norm)
+        _draw_logo(logo, tall, sequence, line)
+        last = add(top + HEAT + LOGO, TRACK * _n_rows(line.bars)) if line.bars else logo
+        if line.bars:
+            _draw_bars(last, line.bars)
+        for axes in (heat, logo, last):
+            _count_from_one(axes, line, start, is_last=axes is last)
+        top += line.height + BETWEEN
+    last.set_xlabel(f"position on {contig} (counted from 1)", parse_math=False)
     figure.axes[0].set_title(f"{contig}:{start + 1:,}-{start + len(sequence):,}", fontsize=10, parse_math=False)
     colours = add(ABOVE, min(2.2, heights[0]), BESIDE + across + 0.15, 0.15)
-    extend = "both" if np.abs(known).max() > most else "neither"
-    figure.colorbar(ScalarMappable(Normalize(-most, most), PALETTE), colours, extend=extend)
+    figure.colorbar(ScalarMappable(norm, PALETTE), colours, extend="both" if known.max() > most else "neither")
     colours.set_ylabel("log p(base) - log p(base there), nats", fontsize=8)
     colours.tick_params(labelsize=8)
-    figure.text(0.02, 0.06 / size[1], textwrap.fill(foot, int(15 * size[0])), fontsize=7.5, parse_math=False)
+    foot = textwrap.fill(_foot(note, n_left_out), int(15 * size[0]))
+    figure.text(0.02, 0.06 / size[1], foot, fontsize=7.5, parse_math=False)
     return figure
 
 
-def _draw_heat(axes: Axes, llr: np.ndarray, sequence: str, span: tuple[int, int], norm: Normalize) -> None:
+def _lines(matches: Sequence[Match], n_bases: int) -> tuple[list[_Line], int]:
+    """Lines of equal width, and how many matches have no room."""
+    width = math.ceil(n_bases / math.ceil(n_bases / LINE))
+    spans = [(first, first + width) for first in range(0, n_bases, width)]
+    lines = [_Line(first, last, _packed(matches, first, last)) for first, last in spans]
+    drawn = {bar.match for line in lines for bar in line.bars}
+    return lines, len(set(matches) - drawn)
+
+
+def _foot(note: str, n_left_out: int) -> str:
+    arrows = f" Arrows, blue on this strand, purple on the other: {note}" if note else ""
+    return f"Dots mark the base that is there.{arrows}{f'; {n_left_out:,} have no room here' if n_left_out else ''}"
+
+
+def _draw_heat(axes: Axes, llr: np.ndarray, is_there: np.ndarray, line: _Line, norm: Normalize) -> None:
     """Rows A, C, G, T from above; dots where the base itself is."""
-    first, last = span
-    some = np.ma.masked_invalid(llr[first:last].T)  # (4, n)
+    some = np.ma.masked_invalid(llr[line.first : line.last].T)  # (4, n)
     axes.set_facecolor("0.85")
-    extent = (first - 0.5, first + some.shape[1] - 0.5, 3.5, -0.5)
+    extent = (line.first - 0.5, line.first + some.shape[1] - 0.5, 3.5, -0.5)
     axes.imshow(some, norm=norm, cmap=PALETTE, aspect="auto", interpolation="nearest", extent=extent)
-    there = [(at, BASES.index(base)) for at, base in enumerate(sequence[first:last], first) if base in BASES]
-    axes.plot(*zip(*there, strict=True), ".", color="black", markersize=3) if there else None
+    at, base = is_there[line.first : line.last].nonzero()
+    axes.plot(at + line.first, base, ".", color="black", markersize=3)
     axes.set_yticks(range(4), list(BASES))
 
 
-def _draw_logo(axes: Axes, tall: np.ndarray, sequence: str, span: tuple[int, int]) -> None:
+def _draw_logo(axes: Axes, tall: np.ndarray, sequence: str, line: _Line) -> None:
     """Letters from 0 up, or down where the other bases are likelier."""
-    first, last = span
     for base in BASES:
         outlines = [
-            _moved(_letter(base), at, tall[at]) for at in range(first, min(last, len(sequence))) if sequence[at] == base
+            _moved(_letter(base), at, tall[at])
+            for at in range(line.first, min(line.last, len(sequence)))
+            if sequence[at] == base
         ]
         if outlines:
             axes.add_patch(PathPatch(Outline.make_compound_path(*outlines), color=COLOURS[base], linewidth=0))
@@ -147,9 +165,9 @@ def _draw_bars(axes: Axes, bars: Sequence[_Bar]) -> None:
     axes.set_ylabel("motifs", fontsize=8, rotation=0, ha="right", va="center")
 
 
-def _count_from_one(axes: Axes, span: tuple[int, int], start: int, *, is_last: bool) -> None:
+def _count_from_one(axes: Axes, line: _Line, start: int, *, is_last: bool) -> None:
     """Numbers of bases under the last axes of a line."""
-    first, last = span
+    first, last, _ = line
     axes.set_xlim(first - 0.5, last - 0.5)
     step = 10 if last - first > 40 else 5
     ticks = [at for at in range(first, last) if (start + at + 1) % step == 0]
@@ -165,19 +183,15 @@ def _best_strands(matches: Sequence[Match]) -> list[Match]:
     return list(found.values())
 
 
-def _inside(matches: Sequence[Match], span: tuple[int, int]) -> list[Match]:
-    return [each for each in matches if each.start < span[1] and each.end > span[0]]
-
-
-def _packed(matches: Sequence[Match], span: tuple[int, int]) -> list[_Bar]:
+def _packed(matches: Sequence[Match], first: int, last: int) -> list[_Bar]:
     """Rows for matches, in their order, such that neither arrows nor names overlap; those without room are left out."""
     ends: list[list[tuple[float, float]]] = [[] for _ in range(TRACKS)]
     bars = []
-    for match in _inside(matches, span):
+    for match in (each for each in matches if each.start < last and each.end > first):
         name = match.motif if len(match.motif) <= LONGEST_NAME else f"{match.motif[: LONGEST_NAME - 1]}…"
-        wide = LETTER_BP * len(name) * (span[1] - span[0]) / LINE
-        fits = match.end + wide < span[1]
-        at = match.end if fits else max(span[0], match.start - 1 - wide)
+        wide = LETTER_BP * len(name) * (last - first) / LINE
+        fits = match.end + wide < last
+        at = match.end if fits else max(first, match.start - 1 - wide)
         low, high = min(at, match.start) - 1, max(at + wide, match.end) + 1
         row = next((row for row, taken in enumerate(ends) if all(high <= a or b <= low for a, b in taken)), None)
         if row is not None:

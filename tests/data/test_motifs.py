@@ -1,6 +1,7 @@
 """Motifs: files of every kind give the same, chances are those of enumeration, strands mirror each other."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -41,6 +42,15 @@ def test_every_format_gives_the_same_motif(path, kind):
     (one,) = read_motifs(path(SMALL["jaspar"]))
     (other,) = read_motifs(path(SMALL[kind]))
     assert other.name == "MA1 Arnt"
+    assert np.array_equal(one.scores, other.scores)
+
+
+def test_what_the_format_leaves_to_choice_may_be_missing(path):
+    bare = (
+        re.sub(r"strands.*?(?=MOTIF)| alength.*?E= 0", "", SMALL["meme"], flags=re.DOTALL)
+        + "\nURL http://a.b\n1 2 3 4\n"
+    )
+    (one,), (other,) = (read_motifs(path(text)) for text in (SMALL["meme"], bare))
     assert np.array_equal(one.scores, other.scores)
 
 
@@ -119,11 +129,14 @@ def test_a_short_motif_never_is_as_unlikely(path):
         ("", "holds no motif; what is read is a JASPAR file"),
         (">a b\n", "holds no motif"),
         ("GATTACA\n", "cannot be read"),
-        ("MEME version 4\n\nALPHABET= ACGT\n", "cannot be read"),
+        ("MEME version 4\n\nALPHABET= ACGT\n", "holds no motif"),
+        ("MEME version 4\n\nALPHABET= ACDEFGHIKLMNPQRSTVWY\nMOTIF a\n", "its alphabet is not ACGT"),
+        ("MEME version 4\nMOTIF a\nletter-probability matrix: w= 1\n0 x 0 1\n", "cannot be read"),
+        ("MEME version 4\nMOTIF a\nURL none\n", "motif a: each position must have counts"),
         (">a b\nA [1 2 3]\nC [1 2]\nG [1 2 3]\nT [1 2 3]\n", "cannot be read"),
-        (">a\n0 1\n0 1\n0 1\n0 1\n", "motif a: each base must have a row of as many counts"),
-        (">a\n1 -1\n0 1\n0 1\n0 1\n", "motif a: each base must have a row"),
-        (SMALL["meme"].replace("nsites= 20", "nsites= 0"), "motif MA1 Arnt: each base must have a row"),
+        (">a\n0 1\n0 1\n0 1\n0 1\n", "motif a: each position must have counts of A C G T"),
+        (">a\n1 -1\n0 1\n0 1\n0 1\n", "motif a: each position must have counts"),
+        (SMALL["meme"].replace("nsites= 20", "nsites= 0"), "motif MA1 Arnt: each position must have counts"),
     ],
 )
 def test_what_is_no_motif_is_refused(path, text, message):
