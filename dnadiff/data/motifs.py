@@ -183,7 +183,9 @@ def _jaspar(text: Sequence[str]) -> list[tuple[str, list[list[float]]]]:
     by_position = len(body) > 1 and _is_number_row(body[1], 4) and not _has_four_rows(body)
     kind = "pfm-four-columns" if by_position else "jaspar"
     parsed = biopython.parse(io.StringIO("\n".join(body) + "\n"), kind)  # type: ignore[no-untyped-call]
-    return [(_name(each), list(zip(*(each.counts[letter] for letter in "ACGT"), strict=True))) for each in parsed]
+    return [
+        (_name(each), [*map(list, zip(*(each.counts[letter] for letter in "ACGT"), strict=True))]) for each in parsed
+    ]
 
 
 def _first(text: Sequence[str]) -> str:

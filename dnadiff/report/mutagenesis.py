@@ -188,7 +188,9 @@ def _packed(matches: Sequence[Match], first: int, last: int) -> list[_Bar]:
     ends: list[list[tuple[float, float]]] = [[] for _ in range(TRACKS)]
     bars = []
     for match in (each for each in matches if each.start < last and each.end > first):
-        name = match.motif if len(match.motif) <= LONGEST_NAME else f"{match.motif[: LONGEST_NAME - 1]}…"
+        name = (
+            match.motif if len(match.motif) <= LONGEST_NAME else f"…{match.motif[1 - LONGEST_NAME :]}"
+        )  # names end in the factor's
         wide = LETTER_BP * len(name) * (last - first) / LINE
         fits = match.end + wide < last
         at = match.end if fits else max(first, match.start - 1 - wide)
