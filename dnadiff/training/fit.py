@@ -57,7 +57,7 @@ def fit(
         seed=train.seed,
         n_uniforms=model.objective.n_uniforms,
         n_windows=train.valid_windows,
-        batch_size=train.micro_batch or train.batch_size,
+        batch_size=train.micro_batch or max(1, train.batch_size // here.size),
     )
     ema = moving_average(optim)
     validate = Validate(validation, train, ema)

@@ -25,6 +25,7 @@ from dnadiff.model import DiffusionModel
 from dnadiff.models.decay import decay_groups
 from dnadiff.rng import Stream, numpy_generator
 from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.sharded import local, whole
 from dnadiff.training.steps import StepBatch
 
 
@@ -94,11 +95,12 @@ class LitSteps(LightningModule):
 
     def _divide_gradients(self, n_scored: Tensor) -> None:
         """By the letters of the whole global batch, which are known only after its last micro-batch."""
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        gradients = [local(parameter.grad) for parameter in self.parameters() if parameter.grad is not None]
         torch._foreach_div_(gradients, n_scored.clamp(min=1).float())
 
     def _clip(self) -> Tensor:
-        return torch.nn.utils.clip_grad_norm_(self.parameters(), self._optim.clip or math.inf)
+        norm: Tensor = whole(torch.nn.utils.clip_grad_norm_(self.parameters(), self._optim.clip or math.inf))
+        return norm
 
     def _total(self, value: Tensor) -> Tensor:
         return value if self.trainer.world_size == 1 else self.all_gather(value).sum()  # type: ignore[union-attr]
@@ -115,4 +117,7 @@ class LitDiffusion(LitSteps):
     model: DiffusionModel
 
     def __init__(self, model: DiffusionModel, optim: OptimSettings, train: TrainSettings) -> None:
-        super().__init__(model, model.loss, optim, train)
+        def loss(batch: Batch, noise: Noise) -> LossTerms:  # looked up in each step: sharding changes the method
+            return model.loss(batch, noise)
+
+        super().__init__(model, loss, optim, train)

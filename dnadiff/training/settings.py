@@ -83,6 +83,9 @@ class TrainSettings(Settings):
     """How the times of a step are drawn."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the matrix products; losses and scan states are float32 in both."""
+    strategy: Literal["ddp", "fsdp"] = Field("ddp", exclude=True)
+    """How processes that torchrun starts hold the model: ddp: each all of it; fsdp: each a share, for large models. No
+    part of a run, which may go on with the other."""
     recompute: bool = False
     """Compute a block's activations again in the backward pass instead of keeping them: slower, for long windows."""
     workers: int = Field(0, ge=0)

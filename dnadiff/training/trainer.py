@@ -9,11 +9,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import Logger
@@ -22,10 +24,15 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.sharded import ShardedStrategy, local, shard
 from dnadiff.world import ALONE, World
 
 log = logging.getLogger("dnadiff")
 _PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_STRATEGY: dict[str, Callable[[], DDPStrategy]] = {
+    "ddp": partial(DDPStrategy, broadcast_buffers=False),
+    "fsdp": ShardedStrategy,
+}
 
 
 class Stopper(Protocol):
@@ -53,7 +60,7 @@ def make_trainer(
     trainer = Trainer(
         max_steps=train.max_steps, max_epochs=1, precision=_PRECISION[train.precision], accelerator=_accelerator(),
         callbacks=list(callbacks), logger=list(loggers), enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, num_sanity_val_steps=0, **_placed(here, plugins), **more,
+        use_distributed_sampler=False, num_sanity_val_steps=0, **_placed(train, here, plugins), **more,
     )  # fmt: skip
     # Lightning's own handler of SIGTERM waits for all processes, though one alone may be told; and before every step it
     # asks all devices whether that was so.
@@ -62,7 +69,7 @@ def make_trainer(
     return trainer
 
 
-def _placed(here: World, plugins: Sequence[Any]) -> dict[str, Any]:
+def _placed(train: TrainSettings, here: World, plugins: Sequence[Any]) -> dict[str, Any]:
     """Where the trainer runs; said in full, so that it does not guess from what a cluster puts into the environment."""
     if here.size == 1:
         device = [torch.cuda.current_device()] if torch.cuda.is_available() else 1
@@ -70,7 +77,7 @@ def _placed(here: World, plugins: Sequence[Any]) -> dict[str, Any]:
     return {
         "devices": here.local_size,
         "num_nodes": here.size // here.local_size,
-        "strategy": DDPStrategy(broadcast_buffers=False),
+        "strategy": _STRATEGY[train.strategy](),
         "plugins": [TorchElasticEnvironment(), *plugins],
     }
 
@@ -92,6 +99,11 @@ class MovingAverage(WeightAveraging):
         if stage == "fit":
             self._average_model = _Averaged(pl_module, self._device, self._decay)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(trainer.strategy, ShardedStrategy):
+            assert self._average_model is not None
+            shard(self._average_model.module)
+
 
 class _Averaged(AveragedModel):
     """torch's, but that steps are counted by the host: torch asks the device for their number, many times a step."""
@@ -106,9 +118,10 @@ class _Averaged(AveragedModel):
         """The first weights are taken as they are."""
         n_averaged = int(self.n_averaged)
         weight = 1.0 - self._decay(n_averaged) if n_averaged else 1.0
-        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), weight)
-        for mine, other in zip(self.module.buffers(), model.buffers(), strict=True):
-            mine.copy_(other)
+        mine, theirs = (list(map(local, each.parameters())) for each in (self.module, model))
+        torch._foreach_lerp_(mine, theirs, weight)
+        for buffer, other in zip(self.module.buffers(), model.buffers(), strict=True):
+            buffer.copy_(other)
         self.n_averaged += 1
 
 

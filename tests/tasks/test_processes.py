@@ -3,11 +3,13 @@
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from together import codes, start, together
 from torch.distributed import run as torchrun
 from torch.distributed.launcher.api import elastic_launch
@@ -117,3 +119,15 @@ def test_the_command_of_the_page_trains(settings, tmp_path):
     assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == settings.train.max_steps
     assert "results in" in (tmp_path / "0.txt").read_text()
     assert (tmp_path / "1.txt").read_text() == ""
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_gpus_take_the_steps_of_one(strategy, settings, tmp_path):
+    (tmp_path / "small.yaml").write_text(config.to_yaml(settings))
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for launched, name in ([], "one"), (launcher, "two"):
+        words = ["train", tmp_path / "small.yaml", f"train.strategy={strategy}", "--out", tmp_path / name]
+        subprocess.run([sys.executable, *launched, "-m", "dnadiff", *words], check=True, timeout=600)
+    rows = [read_metrics(tmp_path / name / "metrics.csv") for name in ("one", "two")]
+    np.testing.assert_allclose(*([float(row["train_bits"]) for row in each] for each in rows), rtol=1e-3)

@@ -1,12 +1,14 @@
 """Several processes train as one does, resume each other's runs, and end when one of them is killed."""
 
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import torch
 from together import codes, start, together
+from torch.distributed.fsdp import FSDPModule
 
 from dnadiff import checkpoint
 from dnadiff.diffusion.learned_schedule import Learned
@@ -17,10 +19,13 @@ from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus, DiT, Mamba
 from dnadiff.run import RunFolder
 from dnadiff.training.fit import fit
+from dnadiff.training.lit import LitDiffusion
 from dnadiff.training.metrics import read_metrics
 from dnadiff.training.settings import OptimSettings, TrainSettings
+from dnadiff.training.sharded import shard
+from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import DNA
-from dnadiff.world import ALONE, STEP_PATIENCE, joined
+from dnadiff.world import ALONE, STEP_PATIENCE, gathered, joined
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 STEPS = 6
@@ -117,6 +122,11 @@ def test_two_processes_take_the_steps_of_one(alone, pair):
     assert RunFolder(alone).steps() == RunFolder(pair).steps()
 
 
+def test_neither_micro_batches_nor_recomputing_change_a_gradient(tmp_path, alone):
+    train(tmp_path, micro_batch=None, recompute=True)
+    agree(tmp_path, alone)
+
+
 def test_whatever_is_minimised(tmp_path):
     """Every parameter has a gradient in every process, which they wait for; nothing is drawn by process."""
     together(lambda rank: in_all(tmp_path / "pair"), folder=tmp_path / "said")
@@ -131,6 +141,48 @@ def in_all(path):
     with joined(STEP_PATIENCE) as here:
         for config in OTHERS:
             train(path / config.objective.kind, here, config=config, max_steps=2)
+
+
+def rewound(path, to, step):
+    """A copy of a run as it was after a step."""
+    shutil.copytree(path, to)
+    for later in RunFolder(to).steps():
+        if later > step:
+            shutil.rmtree(RunFolder(to).checkpoint(later))
+    return to
+
+
+def test_processes_that_share_out_the_model_take_the_same_steps(tmp_path, alone):
+    """And their checkpoints are like any other."""
+    together(in_two(tmp_path / "shared", strategy="fsdp", keep=9), folder=tmp_path / "said")
+    agree(tmp_path / "shared", alone)
+    went_on = rewound(tmp_path / "shared", tmp_path / "one", step=3)
+    train(went_on)
+    agree(went_on, alone)
+    went_on = rewound(alone, tmp_path / "two", step=4)
+    together(in_two(went_on, strategy="fsdp", recompute=True), folder=tmp_path / "said")
+    agree(went_on, alone)
+
+
+def test_blocks_are_what_is_shared_out(tmp_path):
+    """Of every tensor each process holds a half, and between steps nothing else."""
+
+    def work(rank):
+        with joined(STEP_PATIENCE):
+            model = DiffusionModel(SMALL, DNA)
+            n_all = model.n_parameters()
+            shard(LitDiffusion(model, OptimSettings(), TrainSettings()))
+            assert [isinstance(module, FSDPModule) for module in (*model.network.blocks, model, model.network)] == [
+                *[True] * len(model.network.blocks), True, False,
+            ]  # fmt: skip
+            batch, noise = StepDataset(RandomRows(), seed=0, batch_size=2)[0].rows(0, 2)
+            model.loss(batch, noise).nats.sum().backward()
+            held = [parameter.to_local().numel() for parameter in model.parameters()]
+            assert sum(sum(each) for each in gathered(held)) == n_all
+            assert n_all / 3 < sum(held) < n_all * 2 / 3
+            assert held == [parameter.grad.to_local().numel() for parameter in model.parameters()]
+
+    together(work, folder=tmp_path)
 
 
 @pytest.mark.case(17)
@@ -160,19 +212,9 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(tmp_path, alone, pa
 
 @pytest.mark.case(14)
 def test_two_processes_go_on_with_the_run_of_one(tmp_path, alone):
-    class Killed(Exception):
-        pass
-
-    class Stopping(RandomRows):
-        def rows(self, indices, *, epoch):
-            if epoch is not None and self._reads == 4:
-                raise Killed
-            return super().rows(indices, epoch=epoch)
-
-    with pytest.raises(Killed):
-        train(tmp_path / "run", rows=Stopping())
-    together(in_two(tmp_path / "run"), folder=tmp_path / "said")
-    agree(tmp_path / "run", alone)
+    run = rewound(alone, tmp_path / "run", step=4)
+    together(in_two(run), folder=tmp_path / "said")
+    agree(run, alone)
 
 
 @pytest.mark.case(10)

@@ -9,6 +9,8 @@ import time
 import traceback
 from contextlib import closing
 
+import torch
+
 SECONDS = 300  # after which a process that hangs is ended; on a busy machine a test may take a minute
 
 
@@ -54,6 +56,7 @@ def _run(work, rank, size, port, said):
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
     logging.getLogger().handlers.clear()  # pytest's
+    torch.cuda.is_available = lambda: False  # which a forked process cannot use
     code = 1
     try:
         work(rank)
