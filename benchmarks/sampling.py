@@ -6,7 +6,8 @@
 `text` times a diffusion transformer of width 256 with 4 blocks and random weights. `published` is what MDLM's authors
 do, with the same weights: logits of the whole vocabulary at every position, one Gumbel draw in float32 that decides at
 once whether a position is revealed and to what, and the last answer reused only while no row of the batch changes.
-Both take turns in one process; `calls` are runs of the network. Peak memory is that of a process of its own, less what
+Both take turns in one process, on one thread, in seconds of the processor, so that other programs hardly count; `calls`
+are runs of the network. Peak memory is that of a process of its own, less what
 its imports, its weights and a pass of the network without its head take.
 
 `dna` draws from a trained run by every sampler: sequences per second, bits per base under an autoregressive run that
@@ -16,7 +17,6 @@ was trained apart (compare with that run's own figure on real windows), and the 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,6 +27,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from contest import peak_memory
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -112,10 +113,10 @@ def build(vocab: Vocab) -> DiffusionTransformer:
 def timed(way: str, vocab_size: int, batch: int, length: int, steps: int) -> tuple[float, int]:
     """Seconds and runs of the network of one turn."""
     vocab = text_vocab(vocab_size)
-    network, start = build(vocab), time.perf_counter()
+    network, start = build(vocab), time.process_time()
     with torch.no_grad():
         tokens, calls = WAYS[way](network, vocab, batch, length, steps)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     if way == "ours":
         assert (tokens != vocab.mask).all(), "masks were left"
     return seconds, calls
@@ -133,16 +134,15 @@ def own_memory(way: str, vocab_size: int, batch: int, length: int) -> float:
     network = build(vocab)
     with torch.no_grad():
         network.features(network.embed(torch.full((batch, length), vocab.mask)))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_memory()
         WAYS[way](network, vocab, batch, length, 4)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (peak - before) / (2**20 if sys.platform == "darwin" else 2**10)
+    return (peak_memory() - before) / 2**20
 
 
 def text(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     columns = ("vocabulary", "length", "steps", "batch", "by", "s", "calls", "times", "MiB")
-    table = Table(*columns, title=f"CPU, {args.threads} threads")
+    table = Table(*columns, title="CPU, one thread")
     for size, length, steps, batch in product(args.vocab, args.length, args.steps, args.batch):
         turns = [{way: timed(way, size, batch, length, steps) for way in WAYS} for _ in range(args.turns)]
         seconds = {way: statistics.median(turn[way][0] for turn in turns) for way in WAYS}
@@ -194,7 +194,6 @@ def main() -> None:
     for name, values in grid.items():
         of_text.add_argument(f"--{name}", type=int, nargs="+", default=values)
     of_text.add_argument("--turns", type=int, default=TURNS)
-    of_text.add_argument("--threads", type=int, default=torch.get_num_threads())
     of_dna.add_argument("run", type=Path)
     of_dna.add_argument("--judge", type=Path, required=True)
     of_dna.add_argument("--ref")
