@@ -188,9 +188,8 @@ def _packed(matches: Sequence[Match], first: int, last: int) -> list[_Bar]:
     ends: list[list[tuple[float, float]]] = [[] for _ in range(TRACKS)]
     bars = []
     for match in (each for each in matches if each.start < last and each.end > first):
-        name = (
-            match.motif if len(match.motif) <= LONGEST_NAME else f"…{match.motif[1 - LONGEST_NAME :]}"
-        )  # names end in the factor's
+        is_long = len(match.motif) > LONGEST_NAME  # the factor's name is the end
+        name = f"…{match.motif[1 - LONGEST_NAME :]}" if is_long else match.motif
         wide = LETTER_BP * len(name) * (last - first) / LINE
         fits = match.end + wide < last
         at = match.end if fits else max(first, match.start - 1 - wide)

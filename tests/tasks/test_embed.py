@@ -7,7 +7,7 @@ import pytest
 import torch
 from Bio.Seq import Seq
 
-from dnadiff import dna
+from dnadiff import cli, dna
 from dnadiff.batch import Batch
 from dnadiff.config import resolve
 from dnadiff.diffusion.objectives import Plaid
@@ -128,6 +128,19 @@ def test_shards_write_what_one_process_writes(run, fasta, name, pooling):
         embed.run(how, run, str(fasta), None, str(parts), Shard(number, 2))
     assert parts.read_bytes() == whole.read_bytes()
     assert not list(fasta.parent.glob("*.part-*"))
+
+
+def test_the_command_takes_a_share(run, fasta, monkeypatch):
+    out = fasta.parent / "out.npz"
+    for share, done in (("2/2", False), ("1/2", True)):
+        words = ["embed", str(run), "--fasta", str(fasta), "--out", str(out), "--shard", share, "batch_size=2"]
+        monkeypatch.setattr("sys.argv", ["dnadiff", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+        assert out.exists() == done
+    with np.load(out) as file:
+        assert file["features"] == pytest.approx(written(run, fasta)["features"])
 
 
 def test_rows_of_a_group_are_those_of_all(run, fasta, monkeypatch):
