@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from dnadiff.inference.api import Model, load
     from dnadiff.inference.estimate import Estimate
     from dnadiff.tasks.classify.estimator import Classifier
+    from dnadiff.tasks.report import report_card
 
-__all__ = ["Classifier", "DnadiffError", "Estimate", "InputError", "Model", "load"]
+__all__ = ["Classifier", "DnadiffError", "Estimate", "InputError", "Model", "load", "report_card"]
 
 _WHERE = {
     "Classifier": "dnadiff.tasks.classify.estimator",
@@ -24,6 +25,7 @@ _WHERE = {
     "InputError": "dnadiff.errors",
     "Model": "dnadiff.inference.api",
     "load": "dnadiff.inference.api",
+    "report_card": "dnadiff.tasks.report",
 }
 
 

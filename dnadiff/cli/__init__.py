@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 
 import typer
 
 from dnadiff.allocator import keep_memory
-from dnadiff.cli import drawing, looking, measuring, mutating, training
+from dnadiff.cli import drawing, looking, measuring, mutating, reporting, training
 from dnadiff.cli.app import app
 from dnadiff.explain import explain
+from dnadiff.shown import speak
 
 # importing a module adds its verbs
-__all__ = ["app", "drawing", "looking", "main", "measuring", "mutating", "training"]
-
-log = logging.getLogger("dnadiff")
+__all__ = ["app", "drawing", "looking", "main", "measuring", "mutating", "reporting", "training"]
 
 
 def main() -> None:
     """Entry point: one line per error, with a stable exit code; a traceback only with --debug."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    console = logging.StreamHandler()
-    console.setLevel(logging.INFO)
-    logging.basicConfig(format="%(message)s", handlers=[console])
-    log.setLevel(logging.INFO)
+    speak()
     keep_memory()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold where other programs compete
     try:

@@ -15,7 +15,7 @@ MOST_BLOCKS = 20
 
 
 class Measured(NamedTuple):
-    """A value and its 95 % interval; nan where that is not known."""
+    """A value that is never negative, and its 95 % interval; nan where that is not known."""
 
     value: float
     low: float = math.nan
@@ -23,12 +23,12 @@ class Measured(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Of the interval."""
-        return (self.high - self.low) / 2
+        """Of the interval, which may be cut off at 0."""
+        return self.high - self.value
 
 
 def jackknife(statistic: Callable[[Ints], float], n: int) -> Measured:
-    """A figure of n sequences, and its interval from leaving out one of twenty blocks of them at a time.
+    """A figure of n sequences, none below 0, and its interval from leaving out one of twenty blocks of them at a time.
 
     A bootstrap would not do: a sample that holds sequences twice is further from every reference, as distances are
     larger in fewer sequences.
@@ -42,4 +42,4 @@ def jackknife(statistic: Callable[[Ints], float], n: int) -> Measured:
     others = np.array([statistic(np.flatnonzero(block != number)) for number in range(n_blocks)])
     error = math.sqrt((n_blocks - 1) * others.var())
     half = float(stdtrit(n_blocks - 1, 0.975)) * error
-    return Measured(value, value - half, value + half)
+    return Measured(value, float(np.maximum(value - half, 0.0)), value + half)

@@ -88,8 +88,13 @@ def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
 
 def markov_chain(settings: TrainConfig, data: GenomeSplits) -> MarkovModel:
     """Counted on the training split; its order and smoothing chosen on the validation split."""
-    train, valid = (_pieces(data, _sample(windows.regions())) for windows in (data.train, data.valid))
+    train, valid = (counted_pieces(data, windows) for windows in (data.train, data.valid))
     return fit(train, settings.markov_order).tune(valid)
+
+
+def counted_pieces(data: GenomeSplits, windows: WindowSet) -> Iterator[np.ndarray]:
+    """The tokens that windows cover; of a large genome, stretches spread evenly over it."""
+    return _pieces(data, _sample(windows.regions()))
 
 
 def _ranges(orders: list[int]) -> str:

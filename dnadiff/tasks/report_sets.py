@@ -1,0 +1,187 @@
+"""What a report compares: samples, real windows and training DNA, from a run or from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dnadiff.config import Settings
+from dnadiff.data.genome import GenomeData, GenomeSplits, open_data
+from dnadiff.data.inputs import find_file, lines
+from dnadiff.data.leakage.files import first_line
+from dnadiff.data.splits import Auto, ByBlocks
+from dnadiff.data.window_set import WindowSet
+from dnadiff.errors import InputError
+from dnadiff.inference.strings import as_rows
+from dnadiff.run import config_of
+from dnadiff.tasks import evaluate
+from dnadiff.tasks.places import open_places
+from dnadiff.tasks.settings import TrainConfig, resolve
+
+SHORTEST, FEWEST = 64, 10
+Tokens = NDArray[np.uint8]
+Given = str | Path | Sequence[str]
+
+
+class ReportSettings(Settings):
+    """How sequences are compared."""
+
+    n: int = Field(500, ge=FEWEST)
+    """Sequences of each set; fewer where there are fewer samples, or fewer than twice as many real windows."""
+    length: int | None = Field(None, ge=SHORTEST)
+    """Bases of each that are compared, from its first; shorter samples are left out. null: those of the shortest."""
+    split: Literal["train", "valid", "test"] = "test"
+    """Which windows are real DNA, where there is a split."""
+    markov_order: int = Field(5, ge=0, le=11)
+    """Order of the Markov chain beside."""
+    motif_p: float = Field(1e-4, gt=0, lt=1)
+    """P-value from which on a word matches a motif."""
+    folds: int = Field(5, ge=2)
+    """Folds of the classifier."""
+    seed: int = Field(0, ge=0)
+    """Of all draws."""
+    batch_size: int = Field(32, ge=1)
+    """Sequences through the network at a time."""
+
+
+class Asked(NamedTuple):
+    """What a report is asked to compare.
+
+    Attributes:
+        run: that samples are from; None where there is none.
+        samples: a file, or sequences; None: those of the run.
+        real: genome; None: that of the run.
+        bed: its windows.
+        words: settings of the data.
+    """
+
+    run: Path | None
+    samples: Given | None
+    real: str | None
+    bed: str | None
+    words: Sequence[str]
+
+
+class Samples(NamedTuple):
+    """Generated sequences of one length.
+
+    Attributes:
+        rows: (n, length) tokens.
+        names: one for each.
+        about: where they are from, and what their file says of them, by name.
+    """
+
+    rows: Tokens
+    names: list[str]
+    about: dict[str, str]
+
+
+class Real(NamedTuple):
+    """Real DNA.
+
+    Attributes:
+        data: windows of the samples' length.
+        windows: those that are compared with.
+        train: those that were trained on, at the length that they were trained on; all windows where nothing is known.
+        about: what the windows are.
+        is_held_out: whether no window is training DNA.
+    """
+
+    data: GenomeSplits
+    windows: WindowSet
+    train: WindowSet
+    about: str
+    is_held_out: bool
+
+    @property
+    def training(self) -> str:
+        """What the training DNA is."""
+        split = "train split" if self.is_held_out else "all windows; no split is known, so any may have been trained on"
+        return f"{split} of {self.data.source.name}, {len(self.train) * self.train.length:,} bases"
+
+
+def open_samples(settings: ReportSettings, asked: Asked) -> Samples:
+    """Read samples, and cut them to one length.
+
+    Raises:
+        InputError: there are none, too few, or too short ones.
+    """
+    given = asked.samples if asked.samples is not None else _of_run(asked.run)
+    about = {} if asked.run is None else {"run": str(asked.run)}
+    if isinstance(given, str | Path):
+        places = open_places(str(given), None)
+        rows, names = [places.tokens(number) for number in range(len(places))], places.names
+        header = first_line(lines(find_file(given))).partition(" ")[2].strip()
+        about |= {"samples": f"{given}, {len(rows):,} sequences", **({"first header": header} if header else {})}
+    else:
+        rows = [row.astype(np.uint8) for row in as_rows(given, None)]
+        names = [f"sample {number}" for number in range(1, len(rows) + 1)]
+        about |= {"samples": f"{len(rows):,} sequences"}
+    length = settings.length or min(map(len, rows))
+    kept = [number for number, row in enumerate(rows) if len(row) >= length]
+    where = given if isinstance(given, str | Path) else "samples"
+    if length < SHORTEST:
+        raise InputError(
+            f"{where}: the shortest sequence has {length} bases; length={SHORTEST} or more leaves shorter ones out"
+        )
+    if len(kept) < FEWEST:
+        raise InputError(f"{where}: {len(kept)} sequences of {length} bases or more; give {FEWEST} or more")
+    if len(kept) < len(rows):
+        about["left out"] = f"{len(rows) - len(kept):,} samples of fewer than {length} bases"
+    return Samples(np.stack([rows[number][:length] for number in kept]), [names[number] for number in kept], about)
+
+
+def open_real(settings: ReportSettings, asked: Asked, length: int) -> Real:
+    """Open real DNA as windows without unknown bases, of the samples' length.
+
+    Raises:
+        InputError: none is named, it is no genome, or it has too few windows.
+    """
+    config = _config(asked)
+    own = config.data
+    if not isinstance(own, GenomeData):
+        raise InputError(f"{asked.run}: is no model of DNA; a report is about DNA")
+    changed = {"length": length, "stride": None, "max_n": 0.0, "jitter": 0, "label": None}
+    is_of_run = asked.run is not None and config_of(asked.run) is not None
+    data = open_data(own.model_copy(update=changed), seed=settings.seed)
+    if isinstance(own.split, Auto) and isinstance(data.split, ByBlocks) and not is_of_run:
+        whole = {**changed, "split": ByBlocks(valid=0, test=0)}  # nothing was held out that one knows of
+        data = open_data(own.model_copy(update=whole), seed=settings.seed)
+    is_split = bool(len(data.test) or len(data.valid))
+    split = settings.split if is_split else "train"
+    windows = data.sets()[split]
+    if len(windows) < 2 * FEWEST:
+        raise InputError(
+            f"{data.source}: {len(windows)} windows of {length} known bases in the {split} split; a report needs "
+            f"{2 * FEWEST}: choose another split, or compare fewer bases of each (length={SHORTEST})"
+        )
+    train = open_data(own, seed=settings.seed).train if is_of_run else data.train
+    chosen = f"{split} split" if is_split else "all windows"
+    about = f"windows of {length:,} bases, {chosen} of {data.source.name} ({len(windows):,} windows)"
+    return Real(data, windows, train, about, is_split and split != "train")
+
+
+def _config(asked: Asked) -> TrainConfig:
+    flags = {"data.ref": asked.real, "data.windows": asked.bed}
+    if asked.run is not None:
+        return evaluate.settings_of(asked.run, asked.words, flags)
+    if asked.real is None:
+        raise InputError("report: name real DNA with --real genome.fa, or a run, whose data are known")
+    return resolve("dna/tiny", asked.words, flags)
+
+
+def _of_run(run: Path | None) -> Path:
+    if run is None:
+        raise InputError("report: name a run, or samples")
+    settings = config_of(run)
+    found = None if settings is None else Path(settings).parent / "samples.fa"
+    if found is None or not found.is_file():
+        raise InputError(
+            f"{run}: has no samples.fa; name samples with --samples (`dnadiff sample {run} -n 500 --out samples.fa`)"
+        )
+    return found
