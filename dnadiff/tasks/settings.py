@@ -77,6 +77,15 @@ class SampleSettings(Wanted):
     """How."""
 
 
+class PlanSettings(Settings):
+    """What `--dry-run` reckons with; no part of a run."""
+
+    devices: int = Field(1, ge=1)
+    """GPUs that share every step."""
+    tokens_per_second: float | None = Field(None, gt=0)
+    """That one of them trains on, by assumption or from a shorter run; null: hours are left open."""
+
+
 class TrainConfig(ModelConfig):
     """Settings of `dnadiff train` and `dnadiff finetune`."""
 
@@ -94,6 +103,8 @@ class TrainConfig(ModelConfig):
     """The sequences at the end."""
     kernels: Kernels = Kernels()
     """What computes scans, convolutions and attention."""
+    plan: PlanSettings = Field(PlanSettings(), exclude=True)
+    """What `--dry-run` reckons with."""
     markov_order: int = Field(8, ge=0, le=11)
     """Highest order of the Markov baselines beside the figure."""
     assumptions: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from dnadiff.models.kernels import use_kernels
 from dnadiff.run import RunFolder, find_checkpoint, origin
 from dnadiff.tasks.classes import told
 from dnadiff.tasks.machine import machine, versions
+from dnadiff.tasks.plan import kept_per_window, plan
 from dnadiff.tasks.progress import logged
 from dnadiff.tasks.settings import TrainConfig, require_same_network, require_same_vocab
 from dnadiff.tasks.summary import summarise
@@ -94,6 +95,7 @@ def dry_run(settings: TrainConfig) -> dict[str, Any]:
         "seconds_per_step": round(seconds, 2),
         "time_of_training_on_this_cpu": str(timedelta(seconds=round(seconds * settings.train.max_steps))),
         "memory_mib": round(memory / 2**20),
+        "plan": plan(settings, model.n_parameters(), kept_per_window(model, settings)),
     }
 
 
@@ -130,6 +132,7 @@ def _begin(settings: TrainConfig, data: Splits, model: DiffusionModel, folder: R
     """Record what is trained on what, and say so."""
     folder.add_to_manifest(
         command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"), processes=here.size,
+        strategy=settings.train.strategy,
         versions=versions(), machine=machine(), seed=settings.train.seed, data=data.describe(),
         parameters=model.n_parameters(), assumptions=settings.assumptions,
         init=None if settings.init == "none" else origin(settings.init),
