@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from dnadiff.cache import cache_folder
-from dnadiff.errors import DnadiffError, OutOfMemoryError, ResourceError
+from dnadiff.errors import DnadiffError, InputError, OutOfMemoryError, ResourceError
 from dnadiff.shown import printable
 from dnadiff.world import world
 
@@ -23,6 +23,8 @@ def explain(error: Exception) -> int:
         isinstance(error, RuntimeError) and re.search("OutOfMemory|DefaultCPUAllocator|out of memory", repr(error))
     ):
         error = OutOfMemoryError("out of memory; lower the batch size (train.micro_batch) or the length")
+    elif isinstance(error, RuntimeError) and "home directory" in str(error):  # of Path.expanduser
+        error = InputError("a path begins with ~ and a name that nobody has here; write the folder out")
     elif isinstance(error, OSError):
         error = ResourceError(f"{error.filename or 'input/output'}: {error.strerror or error}")
     if isinstance(error, DnadiffError):

@@ -70,6 +70,12 @@ def test_what_is_no_file(tmp_path, refused, monkeypatch, name, message):
 
 
 @pytest.mark.case(33)
+def test_the_home_of_nobody_in_any_argument(refused):
+    message = refused("audit", "~nobody-of-that-name/a.fa", "b.fa")
+    assert message == "dnadiff: a path begins with ~ and a name that nobody has here; write the folder out\n"
+
+
+@pytest.mark.case(33)
 @pytest.mark.parametrize("name", ["-x.fa", "--help", "with space.fa", "génome 名.fa", "$HOME.fa", "C:x.fa", "a=b.fa"])
 def test_an_odd_name_is_a_name(tmp_path, genome, monkeypatch, capsys, name):
     os.rename(genome, tmp_path / name)
