@@ -6,7 +6,9 @@ its shape, and never runs code from a file.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,16 +22,17 @@ from torch import Tensor, nn
 
 from dnadiff import config as settings
 from dnadiff.data.text.tokenizer import KEPT
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import sha256, unfinished
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
 from dnadiff.vocab import DNA, Vocab
 
-FORMAT = 1
+FORMAT = 2  # the first had no digest of the manifest itself
 MANIFEST = "manifest.json"  # with a checksum of every other file
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
+OWN_DIGEST = "sha256_of_this"  # in the manifest, of all else that is in it
 LARGEST_HEADER = 1 << 20  # bytes, of the names and shapes of ten thousand tensors
 
 
@@ -59,22 +62,28 @@ def write(
     Raises:
         ResourceError: the folder cannot be written, or the disk is full.
     """
+    needed = _n_bytes([*tensors.values(), training])
     with unfinished(folder) as temporary:
+        _require_room(folder, needed)
         temporary.mkdir()
         (temporary / "config.yaml").write_text(settings.to_yaml(config))
         (temporary / "vocab.json").write_text(json.dumps(asdict(vocab)))
         for name, text in files.items():
             (temporary / name).write_text(text, encoding="utf-8")
-        for name, state in tensors.items():
-            save_file(_without_aliases(state), temporary / name)
-            (temporary / name).chmod(0o644)  # safetensors leaves it to its owner alone
-        if training is not None:
-            torch.save(dict(training), temporary / TRAINING)
+        try:
+            for name, state in tensors.items():
+                save_file(_without_aliases(state), temporary / name)
+                (temporary / name).chmod(0o644)  # safetensors leaves it to its owner alone
+            if training is not None:
+                torch.save(dict(training), temporary / TRAINING)
+        except (SafetensorError, RuntimeError):
+            _require_room(folder, needed)  # they do not say that it is the disk
+            raise
         files = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         manifest = {
             "format": FORMAT, "dnadiff": version("dnadiff"), "vocab": vocab.digest(), **about, "sha256": files,
         }  # fmt: skip
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2))
+        (temporary / MANIFEST).write_text(json.dumps(signed(manifest), indent=2))
 
 
 def verify(folder: Path) -> dict[str, Any]:
@@ -88,7 +97,8 @@ def verify(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
         files: dict[str, str] = dict(manifest["sha256"])
         newer = int(manifest["format"]) > FORMAT
-        if not newer and (manifest["format"] != FORMAT or not {"config.yaml", "vocab.json", WEIGHTS} <= files.keys()):
+        is_intact = manifest["format"] == 1 or (manifest["format"] == FORMAT and signed(manifest) == manifest)
+        if not newer and not (is_intact and {"config.yaml", "vocab.json", WEIGHTS} <= files.keys()):
             raise ValueError
     except FileNotFoundError:
         raise InputError(
@@ -105,6 +115,12 @@ def verify(folder: Path) -> dict[str, Any]:
         if file.parent != folder or not file.is_file() or sha256(file) != expected:
             raise InputError(f"{file}: damaged or missing (its checksum differs); use another checkpoint of the run")
     return manifest
+
+
+def signed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with the sha256 of what is in it."""
+    facts = {name: value for name, value in manifest.items() if name != OWN_DIGEST}
+    return {**facts, OWN_DIGEST: hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()}
 
 
 def load(folder: Path) -> DiffusionModel:
@@ -191,6 +207,24 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise InputError(f"{where}: does not fit the model: {'; '.join(problems[:5])}{more}; check the model settings")
     module.load_state_dict(given)
+
+
+def _n_bytes(state: Any) -> int:
+    """Of all tensors in nested mappings and lists."""
+    if isinstance(state, Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, Mapping) else state if isinstance(state, list | tuple) else ()
+    return sum(_n_bytes(part) for part in parts)
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """What is known not to fit is not begun."""
+    free = shutil.disk_usage(folder.parent).free
+    if free < needed:
+        raise ResourceError(
+            f"{folder}: the disk is full: {needed:,} bytes are needed, {free:,} are free; make room, and the same "
+            "command goes on from the last checkpoint"
+        )
 
 
 def _aliases(state: Mapping[str, Tensor]) -> dict[str, str]:

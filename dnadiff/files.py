@@ -60,7 +60,7 @@ def unfinished(path: Path) -> Iterator[Path]:
         flush(path.parent)
         _remove(old)
     except OSError as error:
-        raise _explain(error, path) from error
+        raise unwritable(error, path) from error
     finally:
         _remove(temporary)
 
@@ -79,7 +79,8 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _explain(error: OSError, path: Path) -> ResourceError:
+def unwritable(error: OSError, path: Path) -> ResourceError:
+    """An error of the system at writing a file, in words."""
     if error.errno == errno.ENOSPC:
         free = shutil.disk_usage(path.parent).free
         return ResourceError(f"{path}: the disk is full ({free:,} bytes free); make room or choose another folder")

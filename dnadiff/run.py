@@ -5,21 +5,20 @@ config.yaml  manifest.json  metrics.csv  log.txt  samples.fa  plots/  checkpoint
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import IO, Any
 
 from dnadiff import checkpoint
-from dnadiff.config import differences
+from dnadiff.config import Settings, differences, read, to_yaml
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import TEMPORARY, remove_unfinished, write_text
 from dnadiff.hub import download, importing, shipped
@@ -56,32 +55,39 @@ class RunFolder:
         """Hold the run for this process; the lock ends with the process, however it ends.
 
         Raises:
-            ResourceError: another process trains here, or the folder cannot be written.
+            InputError: another process trains here, or the folder cannot be written.
+            ResourceError: the disk is full.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise ResourceError(
-                f"{self.path}: cannot be a run folder ({error.strerror}); choose another --out"
-            ) from None
+            kind = ResourceError if error.errno == errno.ENOSPC else InputError
+            raise kind(f"{self.path}: cannot be a run folder ({error.strerror}); choose another --out") from None
         with file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by workers
-            except OSError:
-                file.seek(0)
-                raise ResourceError(
-                    f"{self.path}: process {file.read().strip()} trains here; wait for it or choose another --out"
-                ) from None
+            is_free = _lock(file)
+            file.seek(0)
+            holder = file.read()
+            if not is_free:
+                raise InputError(f"{self.path}: process {holder} trains here; wait for it or choose another --out")
+            if holder:
+                log.warning("%s: process %s ended before it was done; going on from what it left", self.path, holder)
             file.truncate(0)
             file.write(f"{os.getpid()} on {os.uname().nodename}")
             file.flush()
             remove_unfinished(self.path)
             remove_unfinished(self.path / "checkpoints")
-            yield
+            try:
+                yield
+            finally:
+                file.truncate(0)
 
-    def claim(self, config_yaml: str) -> None:
-        """Record the settings, or compare them with what the folder was begun with.
+    def claim(self, settings: Settings, *, safe: Collection[str] = (), force: bool = False) -> None:
+        """Record the settings, or compare them with what the folder was begun with; what is new since had its default.
+
+        Args:
+            safe: dotted names of settings, or of groups of them, that do not change what is trained.
+            force: take the new settings where they differ in safe ones alone.
 
         Raises:
             InputError: the folder holds a run with other settings; the message names them.
@@ -91,14 +97,18 @@ class RunFolder:
             others = sorted(names - OWN_FILES)
             if others:
                 raise InputError(f"{self.path}: holds {others[0]!r} and is no run folder; choose another --out")
-            write_text(self.config, config_yaml)
+            write_text(self.config, to_yaml(settings))
             return
-        changed = differences(*(yaml.safe_load(text) for text in (self.config.read_text(), config_yaml)))
-        if changed:
-            lines = ", ".join(changed[:6])
-            raise InputError(
-                f"{self.path}: holds a run with other settings ({lines}); choose another --out or remove it"
-            )
+        begun = read(type(settings), self.config)
+        changed = differences(begun.model_dump(mode="json"), settings.model_dump(mode="json"))
+        if not changed:
+            return
+        is_safe = all(f"{line.split()[0]}.".startswith(tuple(f"{name}." for name in safe)) for line in changed)
+        if not (is_safe and force):
+            mend = "choose another --out, or --force" if is_safe else "choose another --out or remove it"
+            raise InputError(f"{self.path}: holds a run with other settings ({', '.join(changed[:6])}); {mend}")
+        log.warning("going on with other settings: %s", ", ".join(changed))
+        write_text(self.config, to_yaml(settings))
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
@@ -129,10 +139,14 @@ class RunFolder:
             if self.checkpoint(step) != best:
                 shutil.rmtree(self.checkpoint(step))
 
+    def facts(self) -> dict[str, Any]:
+        """What manifest.json holds."""
+        known: dict[str, Any] = json.loads(self.manifest.read_text()) if self.manifest.is_file() else {}
+        return known
+
     def add_to_manifest(self, **facts: Any) -> None:
         """Merge facts into manifest.json."""
-        known = json.loads(self.manifest.read_text()) if self.manifest.is_file() else {}
-        write_text(self.manifest, json.dumps({**known, **facts}, indent=2))
+        write_text(self.manifest, json.dumps({**self.facts(), **facts}, indent=2))
 
     def _validated(self, step: int) -> float | None:
         """The validation figure of a checkpoint: bits per base, or the loss where that is no likelihood."""
@@ -141,6 +155,15 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return next((manifest[name] for name in VALIDATED if name in manifest), None)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether a file could be locked for this process alone."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, not inherited by workers
+    except OSError:
+        return False
+    return True
 
 
 def config_of(path: Path) -> str | None:

@@ -8,7 +8,7 @@ import torch
 
 from dnadiff.hub import shipped
 
-FEW_TRIALS = 3
+FEW_TRIALS = 2
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,8 @@
 import json
+import os
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,10 +11,12 @@ from torch import nn
 
 from dnadiff import checkpoint
 from dnadiff.errors import InputError
-from dnadiff.files import sha256
+from dnadiff.files import TEMPORARY, sha256
 from dnadiff.model import DiffusionModel, ModelConfig
 from dnadiff.models import Caduceus
 from dnadiff.vocab import DNA
+
+FILES = {"config.yaml", "vocab.json", "weights.safetensors"}
 
 
 @pytest.fixture
@@ -28,8 +32,9 @@ def folder(model, tmp_path):
 
 
 def change_manifest(folder, **changes):
+    """As somebody would who also forges its digest."""
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps(checkpoint.signed({**json.loads(path.read_text()), **changes})))
 
 
 @pytest.mark.case(56)
@@ -45,7 +50,40 @@ def test_a_saved_model_loads_to_the_last_bit(model, folder):
 def test_the_manifest_says_what_it_is(folder):
     manifest = checkpoint.verify(folder)
     assert (manifest["step"], manifest["vocab"]) == (3, DNA.digest())
-    assert set(manifest["sha256"]) == {"config.yaml", "vocab.json", "weights.safetensors"}
+    assert set(manifest["sha256"]) == FILES
+
+
+def test_a_manifest_that_was_changed_is_found_and_one_of_the_first_version_is_read(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"step": 3', '"step": 4'))
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        checkpoint.verify(folder)
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    assert checkpoint.verify(folder)["step"] == 4
+
+
+@pytest.mark.case(5)
+def test_files_are_flushed_whole_before_the_checkpoint_has_its_name_and_the_name_after(model, tmp_path, monkeypatch):
+    told, fsync, replace = [], os.fsync, os.replace
+
+    def flush(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        told.append((path.name, path.stat().st_size if path.is_file() else None))
+        fsync(descriptor)
+
+    def rename(old, new):
+        told.append(("renamed", Path(new).name))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", rename)
+    state = {"weights.safetensors": model.state_dict()}
+    checkpoint.write(tmp_path / "model", model.config, DNA, state, about={}, training={"step": torch.ones(3)})
+    files = {(path.name, path.stat().st_size) for path in (tmp_path / "model").iterdir()}
+    assert {name for name, _ in files} == {*FILES, "training.pt", "manifest.json"}
+    assert set(told[:-3]) == files
+    unfinished = f"{TEMPORARY}{os.getpid()}-model"
+    assert told[-3:] == [(unfinished, None), ("renamed", "model"), (tmp_path.name, None)]
 
 
 @pytest.mark.case(56)
@@ -84,7 +122,7 @@ def test_a_manifest_must_cover_the_weights(folder):
 
 
 @pytest.mark.case(56)
-@pytest.mark.parametrize("older", [checkpoint.FORMAT - 1, -1])
+@pytest.mark.parametrize("older", [0, -1])
 def test_a_format_that_never_was_is_refused(folder, older):
     change_manifest(folder, format=older)
     with pytest.raises(InputError, match=r"manifest\.json: damaged"):

@@ -37,6 +37,12 @@ Out = Annotated[
         "--out", "-o", help="Run folder. Default: runs/NAME. The same command again goes on where it stopped."
     ),
 ]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Train on where a checkpoint cannot be written, as on a full disk.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Go on with a run although settings changed that do not change its course.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 PrintConfig = Annotated[bool, typer.Option("--print-config", help="Print all settings as YAML, and do nothing.")]
 Run = Annotated[Path, typer.Argument(help="Run, checkpoint, published weights, or hf:owner/name.", show_default=False)]

@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from dnadiff.cli.app import app
-from dnadiff.cli.shared import Bed, DryRun, Init, Out, PrintConfig, Ref, Words, do, presets_of, split_words, start_of
+from dnadiff.cli.shared import (
+    Bed,
+    DryRun,
+    Force,
+    Init,
+    KeepGoing,
+    Out,
+    PrintConfig,
+    Ref,
+    Words,
+    do,
+    presets_of,
+    split_words,
+    start_of,
+)
 from dnadiff.errors import InputError
 
 log = logging.getLogger("dnadiff")
@@ -22,6 +36,8 @@ def finetune(
     init: Init = None,
     bed: Bed = None,
     out: Out = None,
+    keep_going: KeepGoing = False,
+    force: Force = False,
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
@@ -34,7 +50,8 @@ def finetune(
     default = "dna/toy" if ref is None else "dna/tiny"
     if ref is not None and all("=" in word for word in words or []):
         init = start_of(init, words)
-    _train("finetune", words, default, out, dry_run, print_config, {"data.ref": ref, "data.windows": bed, "init": init})
+    flags = {"data.ref": ref, "data.windows": bed, "init": init, "train.keep_going": keep_going or None}
+    _train("finetune", words, default, out, dry_run, print_config, flags, force=force)
 
 
 @app.command(rich_help_panel="Training")
@@ -43,6 +60,8 @@ def train(
     ref: Ref = None,
     bed: Bed = None,
     out: Out = None,
+    keep_going: KeepGoing = False,
+    force: Force = False,
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
@@ -50,7 +69,8 @@ def train(
 
     Example: dnadiff train dna/hg38 --ref hg38.fa
     """
-    _train("train", words, "dna/toy", out, dry_run, print_config, {"data.ref": ref, "data.windows": bed})
+    flags = {"data.ref": ref, "data.windows": bed, "train.keep_going": keep_going or None}
+    _train("train", words, "dna/toy", out, dry_run, print_config, flags, force=force)
 
 
 @app.command(rich_help_panel="Training")
@@ -167,7 +187,7 @@ def classify(
 
 def _train(
     verb: str, words: list[str] | None, default: str, out: Path | None, dry_run: bool, print_config: bool,
-    flags: dict[str, Any],
+    flags: dict[str, Any], *, force: bool,
 ) -> None:  # fmt: skip
     presets, overrides = presets_of(words, default)
     from dnadiff.tasks.settings import resolve  # loads torch, for which a mistake in a name need not wait
@@ -184,5 +204,5 @@ def _train(
         settings,
         False,
         dry_run and (lambda: task.describe(task.dry_run(settings))),
-        lambda: task.run(settings, folder),
+        lambda: task.run(settings, folder, force=force),
     )

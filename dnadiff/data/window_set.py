@@ -87,6 +87,11 @@ class WindowSet:
         contig, start = self.genome.index.names[self.windows.contig[index]], int(self.windows.start[index])
         return contig, start, start + self.length, int(self.windows.strand[index])
 
+    def place(self, index: int) -> str:
+        """Region of a window, 0-based and half-open."""
+        contig, start, end, _ = self.coordinates(index)
+        return f"{contig}:{start}-{end}"
+
     def regions(self) -> list[tuple[str, int, int]]:
         """Contig, start and end of the disjoint intervals that the windows cover."""
         merged = merge(self.windows.contig, self.windows.start, self.windows.start + self.length)

@@ -134,7 +134,7 @@ def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float
         if row.of is not None:
             evaluate.run(settings, out / row.of, str(folder / "results.json"))  # what was drawn before is kept
         elif (folder / "results.json").is_file():
-            RunFolder(folder).claim(config.to_yaml(settings))  # refuses a row of other settings
+            RunFolder(folder).claim(settings)  # refuses a row of other settings
         else:
             log.info("%s", row.name)
             train.run(settings, folder)

@@ -36,16 +36,24 @@ from dnadiff.vocab import Vocab
 from dnadiff.world import STEP_PATIENCE, World, joined
 
 log = logging.getLogger("dnadiff")
+SAFE = (  # settings that leave what is trained as it is, but for the last digits
+    "evaluate", "sample", "markov_order", "assumptions", "kernels", "train.micro_batch", "train.recompute",
+    "train.workers", "train.read_timeout", "train.log_every", "train.validate_every", "train.checkpoint_every",
+    "train.keep", "train.keep_going", "train.on_nan", "train.patience",
+)  # fmt: skip
 MOST_EPOCHS = 100  # beyond which a small set is learned by heart
 MOST_TIMED_BASES = 8192  # of a dry run: a second or two, and little memory, for the published sizes
 
 
-def run(settings: TrainConfig, out: Path) -> Path:
+def run(settings: TrainConfig, out: Path, *, force: bool = False) -> Path:
     """Train, or go on with what `out` holds, and summarise; returns `out`.
 
+    Args:
+        force: go on with a run that was begun with other settings, if those are safe to change.
+
     Raises:
-        InputError: bad settings or data, or `out` holds another run.
-        ResourceError: `out` is in use or cannot be written.
+        InputError: bad settings or data, or `out` is in use, cannot be written, or holds another run.
+        ResourceError: the disk is full.
     """
     require_loggers(settings.train.loggers)
     folder = RunFolder(out)
@@ -57,7 +65,8 @@ def run(settings: TrainConfig, out: Path) -> Path:
         if here.is_first:
             held.enter_context(folder.locked())
             held.enter_context(logged(out / "log.txt"))
-            folder.claim(config.to_yaml(settings))
+            folder.claim(settings, safe=SAFE, force=force)
+            _require_same_data(folder.facts().get("data"), data, out)
         model = build(settings, data.vocab)
         if here.is_first:
             _begin(settings, data, model, folder, here)
@@ -126,6 +135,13 @@ def require_windows(data: Splits) -> None:
             f"{data.source}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
             f"then change {data.knobs}"
         )
+
+
+def _require_same_data(begun: dict[str, str] | None, data: Splits, out: Path) -> None:
+    """A run goes on with the data that it was begun on."""
+    if begun is not None and begun["fingerprint"] != data.fingerprint:
+        changed = ", ".join(config.differences(begun, data.describe()))
+        raise InputError(f"{out}: was begun on other data ({changed}); restore them or choose another --out")
 
 
 def _begin(settings: TrainConfig, data: Splits, model: DiffusionModel, folder: RunFolder, here: World) -> None:

@@ -6,11 +6,14 @@ is then exactly what the interrupted one saw, early stopping included.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, WeightAveraging
@@ -19,7 +22,8 @@ from torch import Tensor
 from dnadiff.batch import Batch
 from dnadiff.diffusion.contracts import Likelihood
 from dnadiff.diffusion.noise import Noise
-from dnadiff.errors import DivergedError, InterruptedRun
+from dnadiff.errors import DivergedError, InterruptedRun, ResourceError
+from dnadiff.files import unfinished
 from dnadiff.model import DiffusionModel
 from dnadiff.run import RunFolder
 from dnadiff.training.lit import LitDiffusion, StepResult
@@ -28,6 +32,7 @@ from dnadiff.training.settings import TrainSettings
 from dnadiff.training.steps import StepBatch
 from dnadiff.world import anywhere, gathered
 
+log = logging.getLogger("dnadiff")
 MOST_UNCHECKED = 100  # steps whose results are kept on the device before they are looked at
 
 
@@ -82,8 +87,8 @@ class Validate(Callback):
 class Report(Callback):
     """Writes metrics.csv, shows progress, and stops a run whose loss is no longer a number."""
 
-    def __init__(self, metrics: Metrics, settings: TrainSettings, validate: Validate) -> None:
-        self._metrics, self._settings, self._validate = metrics, settings, validate
+    def __init__(self, run: RunFolder, metrics: Metrics, settings: TrainSettings, validate: Validate) -> None:
+        self._run, self._metrics, self._settings, self._validate = run, metrics, settings, validate
         self._unchecked: list[tuple[StepBatch, StepResult]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -101,18 +106,19 @@ class Report(Callback):
             self.check(trainer)
         if not (due and trainer.is_global_zero):
             return
-        told = self._metrics.write(
-            step=trainer.global_step,
-            train=self._loss(result),
-            valid=self._validate.latest,
-            lr=trainer.optimizers[0].param_groups[0]["lr"],
-            grad_norm=float(result.grad_norm),
-        )
-        for logger in trainer.loggers:
-            logger.log_metrics(told, step=trainer.global_step)
+        with going_on(self._settings.keep_going and not _is_over(trainer)):
+            told = self._metrics.write(
+                step=trainer.global_step,
+                train=self._loss(result),
+                valid=self._validate.latest,
+                lr=trainer.optimizers[0].param_groups[0]["lr"],
+                grad_norm=float(result.grad_norm),
+            )
+            for logger in trainer.loggers:
+                logger.log_metrics(told, step=trainer.global_step)
 
     def check(self, trainer: Trainer) -> None:
-        """Look at the steps since the last look, which waits for the device.
+        """Look at the steps since the last look, which waits for the device; what made one diverge is kept in a file.
 
         Raises:
             DivergedError: the loss or gradient of one of them is not a finite number; names the first.
@@ -120,7 +126,14 @@ class Report(Callback):
         for batch, result in self._unchecked:
             loss = self._loss(result)
             if not (math.isfinite(loss) and math.isfinite(float(result.grad_norm))):
-                raise DivergedError(_describe_divergence(trainer, batch, f"{loss} {self._metrics.unit.text}"))
+                what = _describe_divergence(trainer, batch, f"{loss} {self._metrics.unit.text}")
+                what += f"; the batch is in {_keep(batch, self._run.path, trainer)}"
+                if self._settings.on_nan == "stop":
+                    raise DivergedError(
+                        f"{what}; the last checkpoint is kept: lower optim.lr or optim.clip and start a new run, or "
+                        "leave such steps out with train.on_nan=skip --force"
+                    )
+                log.warning("%s; left out", what)
         self._unchecked.clear()
 
     def _loss(self, result: StepResult) -> float:
@@ -139,11 +152,13 @@ class SaveCheckpoints(Checkpoint):
     def __init__(self, run: RunFolder, settings: TrainSettings, validate: Validate, report: Report) -> None:
         self._run, self._settings, self._validate, self._report = run, settings, validate, report
         self._stop_requested = False
+        self.is_needed = True  # the checkpoint that is being saved, else a full disk may be waited out
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         stop = anywhere(self._stop_requested)
         if _is_due(trainer, self._settings.checkpoint_every) or self._validate.latest is not None or stop:
             self._report.check(trainer)
+            self.is_needed = stop or _is_over(trainer) or not self._settings.keep_going
             trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
             if trainer.is_global_zero:
                 self._run.prune(self._settings.keep)
@@ -169,6 +184,22 @@ def as_used(trainer: Trainer, module: LightningModule, ema: WeightAveraging | No
         module.train()
 
 
+@contextmanager
+def going_on(without: bool) -> Iterator[None]:
+    """Inside the block, what cannot be written is warned of and done without, if that is asked for."""
+    try:
+        yield
+    except ResourceError as error:
+        if not without:
+            raise
+        log.warning("%s; training on without it", error)
+
+
+def _is_over(trainer: Trainer) -> bool:
+    """Whether this step is the last."""
+    return trainer.should_stop or trainer.global_step == trainer.max_steps
+
+
 def _is_due(trainer: Trainer, every: int) -> bool:
     return trainer.global_step % every == 0 or trainer.global_step == trainer.max_steps
 
@@ -187,7 +218,15 @@ def _trained_loss(model: DiffusionModel, batch: Batch, noise: Noise) -> tuple[Te
 
 def _describe_divergence(trainer: Trainer, batch: StepBatch, loss: str) -> str:
     rate = trainer.optimizers[0].param_groups[0]["lr"]
-    return (
-        f"step {batch.step + 1}: the loss is {loss} at learning rate {rate:.2g}, windows "
-        f"{batch.indices.tolist()[:16]}; the last checkpoint is kept: lower optim.lr or optim.clip and start a new run"
-    )
+    windows = batch.indices.tolist()[:16]
+    return f"step {batch.step + 1}: the loss is {loss} at learning rate {rate:.2g}, windows {windows}"
+
+
+def _keep(batch: StepBatch, folder: Path, trainer: Trainer) -> str:
+    """Write what a step of this process was given; the name of the file."""
+    rank = f"-rank-{trainer.global_rank}" if trainer.world_size > 1 else ""
+    path = folder / f"bad-step-{batch.step + 1:08d}{rank}.npz"
+    tokens, times, uniforms = (part.cpu() for part in (batch.batch.tokens, batch.noise.times, batch.noise.uniforms))
+    with unfinished(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, windows=batch.indices, tokens=tokens, times=times, uniforms=uniforms)
+    return path.name

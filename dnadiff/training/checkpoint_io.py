@@ -16,6 +16,7 @@ from dnadiff import checkpoint
 from dnadiff.archives import require_safe_torch
 from dnadiff.errors import InputError
 from dnadiff.model import ModelConfig
+from dnadiff.training.callbacks import going_on
 from dnadiff.vocab import Vocab
 
 RAW = "raw_weights.safetensors"
@@ -26,9 +27,15 @@ class FolderCheckpointIO(CheckpointIO):
     """Saves and loads what Lightning gathers, as a checkpoint folder that `dnadiff.load` reads as well."""
 
     def __init__(
-        self, config: ModelConfig, vocab: Vocab, facts: Callable[[], dict[str, Any]], files: Mapping[str, str] = {}
+        self,
+        config: ModelConfig,
+        vocab: Vocab,
+        facts: Callable[[], dict[str, Any]],
+        files: Mapping[str, str] = {},
+        is_needed: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._config, self._vocab, self._facts, self._files = config, vocab, facts, files
+        """`is_needed`: whether it is an error if what is saved now cannot be written."""
+        self._config, self._vocab, self._facts, self._files, self._is_needed = config, vocab, facts, files, is_needed
 
     def save_checkpoint(self, checkpoint_: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         rest = dict(checkpoint_)
@@ -36,7 +43,9 @@ class FolderCheckpointIO(CheckpointIO):
         if "current_model_state" in rest:  # with a moving average, `state_dict` is the average
             tensors[RAW] = _without_prefix(rest.pop("current_model_state"))
         about = {"step": rest["global_step"], **self._facts()}
-        checkpoint.write(Path(path), self._config, self._vocab, tensors, about=about, training=rest, files=self._files)
+        texts = self._files
+        with going_on(not self._is_needed()):
+            checkpoint.write(Path(path), self._config, self._vocab, tensors, about=about, training=rest, files=texts)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         folder = Path(path)

@@ -26,7 +26,7 @@ from dnadiff.rng import Stream, epoch_order, numpy_generator
 from dnadiff.training.callbacks import as_used
 from dnadiff.training.lit import LitSteps, StepResult
 from dnadiff.training.settings import OptimSettings, TrainSettings
-from dnadiff.training.steps import StepBatch, StepLoader
+from dnadiff.training.steps import MOST_NAMED, StepBatch, StepLoader, lost_workers
 from dnadiff.training.trainer import make_trainer, moving_average, quiet, stop_on_signal
 
 
@@ -50,6 +50,10 @@ class LabelledSteps(Dataset[StepBatch]):
         batch = self._examples.batch(rows, self._layout, is_reverse)
         nothing = Noise(torch.empty(len(rows)), torch.empty(len(rows), 0, 0))  # the loss draws none
         return StepBatch(step, torch.from_numpy(rows), batch, nothing)
+
+    def describe(self, step: int) -> str:
+        """What a step reads, for messages."""
+        return f"step {step + 1}, rows {self[step].indices[:MOST_NAMED].tolist()}"
 
 
 class Best(NamedTuple):
@@ -126,11 +130,12 @@ def fit_classes(
 
     ema = moving_average(optim)
     keep = KeepBest(score, train, ema)
-    loader = StepLoader(steps, start=0, stop=train.max_steps, workers=train.workers)
+    loader = StepLoader(steps, start=0, stop=train.max_steps, workers=train.workers, timeout=train.read_timeout)
     course = train.model_copy(update={"max_steps": rate_steps or train.max_steps})
     with quiet(), stop_on_signal(keep):
         trainer = make_trainer(train, [*([ema] if ema else []), keep], enable_checkpointing=False)
-        trainer.fit(LitSteps(model, loss, optim, course), loader)
+        with lost_workers(steps, lambda: trainer.global_step):
+            trainer.fit(LitSteps(model, loss, optim, course), loader)
     model.load_state_dict(keep.weights)
     model.eval()
     return keep.best

@@ -18,7 +18,7 @@ from dnadiff.training.loggers import opened
 from dnadiff.training.metrics import Metrics, unit_of
 from dnadiff.training.recompute import recomputed
 from dnadiff.training.settings import OptimSettings, TrainSettings
-from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
+from dnadiff.training.steps import Rows, StepDataset, StepLoader, lost_workers, validation_batches
 from dnadiff.training.trainer import make_trainer, moving_average, quiet, stop_on_signal
 from dnadiff.world import ALONE, World, gathered
 
@@ -62,7 +62,7 @@ def fit(
     ema = moving_average(optim)
     validate = Validate(validation, train, ema)
     unit = unit_of(model.objective.likelihood, letter)
-    report = Report(Metrics(run.metrics, max_steps=train.max_steps, unit=unit), train, validate)
+    report = Report(run, Metrics(run.metrics, max_steps=train.max_steps, unit=unit), train, validate)
     save = SaveCheckpoints(run, train, validate, report)
 
     def facts() -> dict[str, Any]:
@@ -75,14 +75,16 @@ def fit(
     ):  # fmt: skip
         trainer = make_trainer(
             train, [*([ema] if ema else []), validate, report, save], here=here, loggers=loggers,
-            plugins=[FolderCheckpointIO(model.config, model.vocab, facts, files)], default_root_dir=run.path,
+            plugins=[FolderCheckpointIO(model.config, model.vocab, facts, files, lambda: save.is_needed)],
+            default_root_dir=run.path,
         )  # fmt: skip
         steps = StepDataset(
             train_rows, seed=train.seed, batch_size=train.batch_size, n_uniforms=model.objective.n_uniforms,
             times=train.times, rank=here.rank, world_size=here.size,
         )  # fmt: skip
-        loader = StepLoader(steps, start=start, stop=train.max_steps, workers=train.workers)
-        trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
+        loader = StepLoader(steps, start=start, stop=train.max_steps, workers=train.workers, timeout=train.read_timeout)
+        with lost_workers(steps, lambda: trainer.global_step):
+            trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
     model.eval()
 
 

@@ -78,13 +78,15 @@ class LitSteps(LightningModule):
                 self.manual_backward(minimised.sum() * self.trainer.world_size)
             nats += terms.nats.detach().sum()
             n_scored += terms.valid.sum()
-        n_scored = self._total(n_scored)
+        nats, n_scored = self._total(nats), self._total(n_scored)
         self._divide_gradients(n_scored)
         grad_norm = self._clip()
+        if self._train.on_nan == "skip" and not bool((nats + grad_norm).isfinite()):
+            optimizer.zero_grad()  # without gradients it leaves weights and moments as they are
         optimizer.step()
         optimizer.zero_grad()
         self.lr_schedulers().step()  # type: ignore[union-attr]
-        return {"result": StepResult(self._total(nats), n_scored, grad_norm)}
+        return {"result": StepResult(nats, n_scored, grad_norm)}
 
     def _gradients_shared(self, *, is_last: bool) -> AbstractContextManager[None]:
         """Processes add up their gradients once a step, after the last micro-batch."""

@@ -9,6 +9,7 @@ import csv
 import io
 import logging
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from dnadiff.diffusion.contracts import Likelihood
-from dnadiff.files import write_text
+from dnadiff.files import unwritable, write_text
 
 LINES = 20  # of progress over a run, besides validations
 log = logging.getLogger("dnadiff")
@@ -86,13 +87,15 @@ class Metrics:
 
         Returns:
             What is known of the row, by column, without the step.
+
+        Raises:
+            ResourceError: the disk is full; what was written before stays whole.
         """
         rate = self._tokens / max(1e-9, time.monotonic() - self._since)
         self._tokens, self._since = 0, time.monotonic()
         values = (step, train, valid, lr, grad_norm, round(rate))
         row = {name: "" if value is None else repr(value) for name, value in zip(self._columns, values, strict=True)}
-        with self._path.open("a", newline="") as file:
-            file.write(self._as_csv([row], header=False))
+        self._append(self._as_csv([row], header=False))
         if valid is not None:
             self._valid = valid
         self._show(step, train, rate, validated=valid is not None)
@@ -104,6 +107,15 @@ class Metrics:
         if self._bar is not None:
             self._bar[0].stop()
             self._bar = None
+
+    def _append(self, row: str) -> None:
+        size = self._path.stat().st_size
+        try:
+            with self._path.open("a", newline="") as file:
+                file.write(row)
+        except OSError as error:
+            os.truncate(self._path, size)  # the next row must not continue half of this one
+            raise unwritable(error, self._path) from error
 
     def _show(self, step: int, train: float, rate: float, *, validated: bool) -> None:
         valid = "" if self._valid is None else f"  valid {self._valid:.4f}"

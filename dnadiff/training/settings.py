@@ -90,6 +90,8 @@ class TrainSettings(Settings):
     """Compute a block's activations again in the backward pass instead of keeping them: slower, for long windows."""
     workers: int = Field(0, ge=0)
     """Processes that read ahead; they do not change what is read."""
+    read_timeout: float = Field(600, ge=0)
+    """Seconds that such a process may take for a step before the run ends; 0: as long as it likes."""
     log_every: int = Field(10, ge=1)
     """Steps between rows of metrics.csv."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field((), exclude=True)
@@ -102,6 +104,10 @@ class TrainSettings(Settings):
     """Steps between checkpoints."""
     keep: int = Field(2, ge=2)
     """Newest checkpoints kept; the best by validation is kept as well."""
+    keep_going: bool = False
+    """Train on where a checkpoint before the last cannot be written, as on a full disk."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """Where a loss or gradient is no finite number: end the run, or leave the weights as they are in that step."""
     patience: int | None = Field(None, ge=1)
     """Validations without improvement before training stops; null: never."""
 

@@ -5,7 +5,8 @@ So a resumed run needs one integer, workers cannot change the order, and ranks t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,8 +17,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.noise import DEFAULT_TIMES, Noise, Times, draw_noise, spread_times
-from dnadiff.errors import InputError
+from dnadiff.errors import DnadiffError, InputError, ResourceError
 from dnadiff.rng import Stream, epoch_order, numpy_generator
+
+MOST_NAMED = 8  # windows in a message
 
 
 class Rows(Protocol):
@@ -37,6 +40,10 @@ class Rows(Protocol):
 
     def rows(self, indices: np.ndarray, *, epoch: int | None) -> np.ndarray:
         """(n,) -> (n, length) tokens, augmented as epoch `epoch` does; None leaves them as they are."""
+        ...
+
+    def place(self, index: int) -> str:
+        """Where a row comes from, for messages."""
         ...
 
 
@@ -90,21 +97,49 @@ class StepDataset(Dataset[StepBatch]):
         return self._rows.length
 
     def __getitem__(self, step: int) -> StepBatch:
-        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
         generator = numpy_generator(self._seed, Stream.NOISE, step)
         noise = draw_noise(
             generator, self._batch_size, self._rows.length, n_uniforms=self._n_uniforms, times=self._times
         )
-        epochs, places = np.divmod(positions[self._mine], len(self._rows))
-        indices = np.empty_like(places)
-        tokens = np.empty((len(places), self._rows.length), dtype=np.int64)
+        epochs, indices = self._chosen(step)
+        tokens = np.empty((len(indices), self._rows.length), dtype=np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            indices[here] = self._order(int(epoch))[places[here]]
-            tokens[here] = self._rows.rows(indices[here], epoch=int(epoch))
+            tokens[here] = self._read(indices[here], int(epoch))
         mine = noise.rows(self._mine.start, self._mine.stop)
         batch = Batch(torch.from_numpy(tokens), label=_labels(self._rows, indices))
         return StepBatch(step, torch.from_numpy(indices), batch, mine)
+
+    def describe(self, step: int) -> str:
+        """What a step reads, for messages."""
+        _, indices = self._chosen(step)
+        named = ", ".join(self._name(index) for index in indices[:MOST_NAMED].tolist())
+        more = f" and {len(indices) - MOST_NAMED} more" if len(indices) > MOST_NAMED else ""
+        return f"step {step + 1}, windows {named}{more}"
+
+    def _read(self, indices: np.ndarray, epoch: int) -> np.ndarray:
+        """(n, length) tokens; an error names the first row that cannot be read."""
+        try:
+            return self._rows.rows(indices, epoch=epoch)
+        except Exception:
+            for index in indices:
+                try:
+                    self._rows.rows(index[None], epoch=epoch)
+                except Exception as error:
+                    raise located(error, f"window {self._name(int(index))}") from error
+            raise
+
+    def _name(self, index: int) -> str:
+        return f"{index} ({self._rows.place(index)})"
+
+    def _chosen(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) epochs and (n,) numbers of the rows that this rank reads for a step."""
+        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)[self._mine]
+        epochs, places = np.divmod(positions, len(self._rows))
+        indices = np.empty_like(places)
+        for epoch in np.unique(epochs):
+            indices[epochs == epoch] = self._order(int(epoch))[places[epochs == epoch]]
+        return epochs, indices
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:  # only the current one is kept: a large genome has millions of windows
@@ -125,20 +160,83 @@ class StepSampler(Sampler[int]):
         return self._stop
 
 
+class Steps(Protocol):
+    """Batches by step number."""
+
+    def __getitem__(self, step: int) -> StepBatch: ...
+
+    def describe(self, step: int) -> str:
+        """What a step reads, for messages."""
+        ...
+
+
 class StepLoader(DataLoader[StepBatch]):
     """Reads steps ahead. Its position is where it was told to start, so there is no state to restore."""
 
-    def __init__(self, dataset: Dataset[StepBatch], *, start: int, stop: int, workers: int) -> None:
+    def __init__(self, steps: Steps, *, start: int, stop: int, workers: int, timeout: float = 0) -> None:
+        """`timeout`: seconds after which a step that a worker does not give is an error; 0: never."""
         super().__init__(
-            dataset, batch_size=None, sampler=StepSampler(start, stop), num_workers=workers,
-            pin_memory=torch.cuda.is_available(),
+            _OrError(steps), batch_size=None, sampler=StepSampler(start, stop), num_workers=workers,
+            pin_memory=torch.cuda.is_available(), timeout=timeout if workers else 0,
         )  # fmt: skip
+
+    def __iter__(self) -> Any:
+        for item in super().__iter__():
+            if isinstance(item, Exception):
+                raise item
+            yield item
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to load: the order is a function of the step."""
+
+
+@dataclass(frozen=True)
+class _OrError(Dataset[Any]):
+    """Steps, or the error that one ended in: thrown in a worker, it would come with a traceback for a message."""
+
+    steps: Steps
+
+    def __getitem__(self, step: int) -> StepBatch | Exception:
+        try:
+            return self.steps[step]
+        except Exception as error:
+            return located(error, f"step {step + 1}")
+
+
+def located(error: Exception, where: str) -> Exception:
+    """The same error, whose message says where it happened."""
+    if isinstance(error, DnadiffError):
+        return type(error)(f"{where}: {error}")
+    if isinstance(error, MemoryError):
+        return error
+    if isinstance(error, OSError):
+        return ResourceError(f"{where}: {error.strerror or error}")
+    return RuntimeError(f"{where}: {error}" if type(error) is RuntimeError else f"{where}: {error!r}")
+
+
+@contextmanager
+def lost_workers(steps: Steps, step: Callable[[], int]) -> Iterator[None]:
+    """Say what was being read when a worker is killed or hangs.
+
+    Args:
+        step: the one that is worked on.
+
+    Raises:
+        ResourceError: a worker was lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        what = "gave nothing in time" if "timed out" in str(error) else "was killed, maybe for want of memory"
+        raise ResourceError(
+            f"{steps.describe(step())}: a process that reads ahead {what}; the same command goes on from the last "
+            "checkpoint, with other train.workers if you add --force"
+        ) from error
 
 
 def validation_batches(

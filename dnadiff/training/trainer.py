@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -23,6 +24,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from dnadiff.errors import InterruptedRun
 from dnadiff.training.settings import OptimSettings, TrainSettings
 from dnadiff.training.sharded import ShardedStrategy, local, shard
 from dnadiff.world import ALONE, World
@@ -131,14 +133,18 @@ def _accelerator() -> str:
 
 @contextmanager
 def stop_on_signal(stopper: Stopper, *, here: World = ALONE) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: ask for an end after the step in progress. Second: stop at once.
+    """First Ctrl-C, SIGTERM or SIGUSR1: ask for an end after the step in progress. Second: stop at once.
 
-    Several processes get every signal twice, from the terminal and from torchrun, which ends them if they linger.
+    A scheduler sends SIGTERM, or SIGUSR1 where it was asked to, some time before it takes the machine away. Several
+    processes get every signal twice, from the terminal and from torchrun, which ends them if they linger.
+
+    Raises:
+        InterruptedRun: it was stopped at once.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
 
     trainer_pid = os.getpid()
 
@@ -150,13 +156,25 @@ def stop_on_signal(stopper: Stopper, *, here: World = ALONE) -> Iterator[None]:
             log.warning("stopping after this step")
             return
         log.warning("stopping after this step; once more stops at once")
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for each in before:
+            signal.signal(each, stop)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if os.getpid() != trainer_pid:
+            return
+        for worker in multiprocessing.active_children():
+            worker.terminate()  # else one that is busy is waited for
+        signal.signal(number, before[signal.Signals(number)])
+        signal.raise_signal(number)
 
     for number in before:
         signal.signal(number, handle)
     try:
         yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # to which Lightning answers so
+            raise InterruptedRun("stopped at once; the same command goes on from what was saved") from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,13 +1,15 @@
 import io
 import json
 import math
+import shutil
+from functools import reduce
 
 import pytest
 from Bio import SeqIO
 
 from dnadiff import config
 from dnadiff.checkpoint import read_tensors
-from dnadiff.errors import InputError, ResourceError
+from dnadiff.errors import InputError
 from dnadiff.run import RunFolder
 from dnadiff.tasks import train
 from dnadiff.tasks.settings import TrainConfig
@@ -56,15 +58,51 @@ def test_the_same_command_again_changes_no_weight(run, settings):
     assert weights.read_bytes() == before
 
 
+def changed(settings, part, **values):
+    return settings.model_copy(update={part: getattr(settings, part).model_copy(update=values)})
+
+
+@pytest.mark.case(15)
 def test_other_settings_in_the_same_folder_are_refused(run, settings):
-    other = settings.model_copy(update={"optim": settings.optim.model_copy(update={"lr": 0.5})})
     with pytest.raises(InputError, match=r"other settings \(optim\.lr was 0\.004, is 0\.5\)"):
-        train.run(other, run)
+        train.run(changed(settings, "optim", lr=0.5), run)
+    with pytest.raises(
+        InputError, match=r"other settings \(model\.width was 8, is 16\); choose another --out or remove"
+    ):
+        train.run(changed(settings, "model", width=16), run, force=True)
 
 
+@pytest.mark.case(15)
+def test_settings_that_are_safe_are_changed_by_force_alone(run, settings, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    other = changed(settings, "train", workers=1)
+    with pytest.raises(InputError, match=r"\(train\.workers was 0, is 1\); choose another --out, or --force"):
+        train.run(other, copy)
+    train.run(other, copy, force=True)
+    assert config.read(TrainConfig, copy / "config.yaml") == other
+
+
+def test_what_is_safe_is_a_setting(settings):
+    for name in train.SAFE:
+        assert reduce(getattr, name.split("."), settings) is not settings
+
+
+@pytest.mark.case(15)
+def test_data_that_changed_are_refused_and_how_they_did_is_said(run, settings, genome, tmp_path):
+    copy, fasta = shutil.copytree(run, tmp_path / "run"), tmp_path / "small.fa"
+    fasta.write_text(genome.read_text() + ">chrD\n" + 200 * "A" + "\n")
+    other = changed(settings, "data", ref=str(fasta))
+    (copy / "config.yaml").write_text(config.to_yaml(other))
+    with pytest.raises(
+        InputError, match=r"other data \(.*bases was 9,000, is 9,200, contigs was 3, is 4, .*fingerprint"
+    ):
+        train.run(other, copy, force=True)
+
+
+@pytest.mark.case(7)
 def test_a_place_that_cannot_be_a_run_folder_is_refused_before_a_step(settings, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match=r"cannot be a run folder .*choose another --out"):
+    with pytest.raises(InputError, match=r"cannot be a run folder .*choose another --out"):
         train.run(settings, tmp_path / "file")
 
 

@@ -29,7 +29,7 @@ def written(tmp_path):
             path = folder / checkpoint.MANIFEST
             manifest = json.loads(path.read_text())
             manifest["sha256"][checkpoint.TRAINING] = sha256(folder / checkpoint.TRAINING)
-            path.write_text(json.dumps(manifest))
+            path.write_text(json.dumps(checkpoint.signed(manifest)))
         return FolderCheckpointIO(model.config, DNA, dict).load_checkpoint(folder)
 
     return write

@@ -35,6 +35,9 @@ class RandomRows:
     def __len__(self):
         return len(self._tokens)
 
+    def place(self, index):
+        return f"row {index}"
+
     def rows(self, indices, *, epoch):
         self._reads += epoch is not None
         if self._reads == self._kill_at:
@@ -82,6 +85,7 @@ def hashes(run):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.case(1)
 @pytest.mark.parametrize(("workers", "kill_at"), [(0, 2), (0, 5), (0, 8), (2, 4), (2, 5)])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, reference, workers, kill_at):
     threads = torch.get_num_threads()
@@ -124,12 +128,14 @@ def test_the_moving_average_is_what_is_used_and_the_raw_weights_are_kept(referen
     assert all(torch.equal(loaded[name], tensor) for name, tensor in average.items())
 
 
+@pytest.mark.case(14)
 def test_micro_batches_do_not_change_the_steps(tmp_path, reference):
     run = train(tmp_path / "run", micro_batch=None)
     ours = [float(row[1]) for row in losses(run)]
     assert ours == pytest.approx([float(row[1]) for row in losses(reference)], rel=1e-4)
 
 
+@pytest.mark.case(9)
 def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, reference):
     class Interrupting(RandomRows):
         def rows(self, indices, *, epoch):
@@ -142,6 +148,7 @@ def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, re
     assert losses(train(tmp_path / "run")) == losses(reference)
 
 
+@pytest.mark.case(8)
 def test_a_checkpoint_damaged_on_disk_is_passed_over(tmp_path, reference, caplog):
     run = train(tmp_path / "run")
     for step in run.steps()[1:]:
@@ -152,6 +159,7 @@ def test_a_checkpoint_damaged_on_disk_is_passed_over(tmp_path, reference, caplog
     assert hashes(again) == hashes(reference)
 
 
+@pytest.mark.case(15)
 def test_other_data_are_refused(tmp_path):
     train(tmp_path / "run")
     with pytest.raises(InputError, match="was trained on other data than are given now"):

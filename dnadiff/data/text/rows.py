@@ -88,6 +88,12 @@ class TextRows:
         body = self.file.tokens[starts[:, None] + np.arange(self._body)].astype(np.int64)
         return self._bounded(body) if self._body < self.length else body
 
+    def place(self, index: int) -> str:
+        """Where a row lies in the corpus."""
+        if isinstance(self.how, Padded):
+            return f"document {index + 1}"
+        return f"token {index * self._stride + 1} on"
+
     @property
     def _body(self) -> int:
         """Tokens of a row that come from the corpus."""

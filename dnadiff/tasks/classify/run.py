@@ -22,7 +22,6 @@ import numpy as np
 import torch
 import typer
 
-from dnadiff import config
 from dnadiff.data.labelled.glue import find_tasks
 from dnadiff.data.labelled.open import find_set, find_sets
 from dnadiff.errors import InputError, InterruptedRun, ResourceError
@@ -148,7 +147,7 @@ def dry_run(plan: Plan) -> str:
 def _begin(plan: Plan, folder: RunFolder) -> None:
     """Record the settings, or compare them with those of an earlier run; errors as of `RunFolder.claim`."""
     plan.out.mkdir(parents=True, exist_ok=True)
-    folder.claim(config.to_yaml(plan.settings))
+    folder.claim(plan.settings)
     folder.add_to_manifest(
         command=sys.argv, started=datetime.now().astimezone().isoformat(timespec="seconds"), versions=versions(),
         machine=machine(), sets={name: str(path) for name, path in plan.sets.items()},
