@@ -44,6 +44,6 @@ def mutate(
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, model, str(fasta), region, motifs)),
+        dry_run and (lambda: task.dry_run(settings, model, str(fasta), region, motifs, out, plot)),
         lambda: task.run(settings, model, str(fasta), region, motifs, out, plot),
     )

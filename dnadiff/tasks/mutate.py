@@ -100,8 +100,7 @@ def run(
         InputError: a file or region that cannot be used.
         ResourceError: a file cannot be written.
     """
-    _check_names(out, plot, motifs)
-    opened = open_all(settings, path, fasta, region, motifs, drawn=plot is not None)
+    opened = open_all(settings, path, fasta, region, motifs, out, plot)
     how = opened.settings
     assert how.window is not None
     llr = mutate(
@@ -114,9 +113,17 @@ def run(
         _draw(Path(plot).expanduser(), found, opened)
 
 
-def dry_run(settings: MutateSettings, path: Path, fasta: str, region: str | None, motifs: str | None) -> str:
+def dry_run(
+    settings: MutateSettings,
+    path: Path,
+    fasta: str,
+    region: str | None = None,
+    motifs: str | None = None,
+    out: str | None = None,
+    plot: str | None = None,
+) -> str:
     """What `run` would score."""
-    opened = open_all(settings, path, fasta, region, motifs)
+    opened = open_all(settings, path, fasta, region, motifs, out, plot)
     start, end = opened.region
     of_motifs = f", {counted(len(opened.motifs), 'motif')}" if motifs else ""
     return (
@@ -126,16 +133,23 @@ def dry_run(settings: MutateSettings, path: Path, fasta: str, region: str | None
 
 
 def open_all(
-    settings: MutateSettings, path: Path, fasta: str, region: str | None, motifs: str | None, *, drawn: bool = False
+    settings: MutateSettings,
+    path: Path,
+    fasta: str,
+    region: str | None,
+    motifs: str | None,
+    out: str | None,
+    plot: str | None,
 ) -> Opened:
     """Open everything, so that no mistake is found late.
 
     Raises:
         InputError: a file or region that cannot be used, or one that is too long for a picture.
     """
+    _check_names(out, plot, motifs)
     genome = Genome.open(fasta)
     contig, start, end = find_region(genome, region)
-    if drawn and end - start > MOST_DRAWN:
+    if plot is not None and end - start > MOST_DRAWN:
         raise InputError(
             f"--plot: {end - start:,} bases; a picture has room for {MOST_DRAWN:,}; choose a shorter --region"
         )

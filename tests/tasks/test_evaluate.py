@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import dnadiff
-from dnadiff import dna
+from dnadiff import cli, dna
 from dnadiff.config import resolve
 from dnadiff.data.window_set import WindowSet
 from dnadiff.errors import InputError, ResourceError
@@ -250,6 +250,21 @@ def test_shards_of_sequences_write_what_one_process_writes(run, fasta, regions, 
     for suffix in ("tsv", "bedgraph"):
         assert (tmp_path / f"parts.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
     assert not list(tmp_path.glob("*.part-*"))
+
+
+@pytest.mark.parametrize("verb", ["score", "evaluate"])
+def test_the_command_takes_a_share_of_sequences(run, fasta, tmp_path, monkeypatch, verb):
+    out = tmp_path / "out.tsv"
+    for share, done in (("2/2", False), ("1/2", True)):
+        words = [verb, str(run), "draws=4", "--fasta", fasta, "--out", str(out), "--shard", share]
+        monkeypatch.setattr("sys.argv", ["dnadiff", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+        assert out.exists() == done
+    _, rows = table(run, tmp_path / "whole.tsv", fasta, "draws=4")
+    assert out.read_text().splitlines()[2:] == (tmp_path / "whole.tsv").read_text().splitlines()[2:]
+    assert len(rows) == 2
 
 
 def test_sequences_that_were_scored_before_a_kill_are_not_scored_again(run, fasta, regions, tmp_path, monkeypatch):

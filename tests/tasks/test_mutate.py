@@ -135,7 +135,7 @@ def test_a_name_with_a_colon_is_a_contig(tmp_path):
         ([], "mutate: name the genome with --ref"),
         (["--ref", "none.fa"], "none.fa: cannot be read"),
         (["--ref", "GENOME", "--out", "map.csv"], "--out map.csv: name a file that ends in .tsv or .npz"),
-        (["--ref", "GENOME", "--plot", "map.gif"], "--plot map.gif: name a file that ends in .png, .svg, .pdf"),
+        (["--ref", "GENOME", "--plot", "a.gif", "--dry-run"], "--plot a.gif: name a file that ends in .png, .svg, .pdf"),
         (["--ref", "GENOME", "--motifs", "m.txt"], "--motifs: they are drawn; name a picture with --plot"),
         (["--ref", "GENOME", "--region", "chrA", "--plot", "m.png"], "--plot: 6,000 bases; a picture has room for 2,0"),
         (["--ref", "GENOME", "--region", "chrA", "--motifs", "none", "--plot", "m.png"], "none: cannot be read"),
@@ -156,14 +156,14 @@ def test_a_mistake_on_the_command_line_is_one_line(run, genome, monkeypatch, cap
 
 def test_a_model_of_text_and_a_region_without_letters_are_refused(run, text_run, genome, tmp_path):
     with pytest.raises(InputError, match="is no model of DNA"):
-        mutate.dry_run(settings_of(), text_run, str(genome), "chrA:1-9", None)
+        mutate.dry_run(settings_of(), text_run, str(genome), "chrA:1-9")
     (tmp_path / "n.fa").write_text(">n\nNNNN\n")
     with pytest.raises(InputError, match="n:1-4 has no A, C, G or T"):
-        mutate.dry_run(settings_of(), run, str(tmp_path / "n.fa"), None, None)
+        mutate.dry_run(settings_of(), run, str(tmp_path / "n.fa"))
 
 
 def test_a_dry_run_counts(run, genome, motifs):
-    said = mutate.dry_run(settings_of(), run, str(genome), "chrA:101-300", motifs)
+    said = mutate.dry_run(settings_of(), run, str(genome), "chrA:101-300", motifs, None, "map.png")
     assert said.endswith("chrA:101-300, 200 bases in windows of 41, 1 motif")
 
 
