@@ -48,6 +48,12 @@ def run(settings, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_words():
+    """What makes a preset of DNA small."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
 def text_words():
     """What makes text/demo small."""
     return SMALL_TEXT
