@@ -96,7 +96,7 @@ def verify(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
         files: dict[str, str] = dict(manifest["sha256"])
-        newer = int(manifest["format"]) > FORMAT
+        newer = bool(manifest["format"] > FORMAT)
         is_intact = manifest["format"] == 1 or (manifest["format"] == FORMAT and signed(manifest) == manifest)
         if not newer and not (is_intact and {"config.yaml", "vocab.json", WEIGHTS} <= files.keys()):
             raise ValueError
@@ -110,9 +110,10 @@ def verify(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder}: written by dnadiff {manifest.get('dnadiff')}, which is newer than this; upgrade dnadiff"
         )
+    present = {file.name for file in folder.iterdir() if file.is_file()}  # a manifest may name anything
     for name, expected in files.items():
         file = folder / name
-        if file.parent != folder or not file.is_file() or sha256(file) != expected:
+        if name not in present or sha256(file) != expected:
             raise InputError(f"{file}: damaged or missing (its checksum differs); use another checkpoint of the run")
     return manifest
 

@@ -99,7 +99,10 @@ def test_damage_is_found_before_anything_is_used(folder, name, damage):
         checkpoint.load(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 3, "format": 1}', '{"sha256": {}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"sha256": 3, "format": 1}', '{"sha256": {}}', "[" * 100_000, '{"sha256": {}, "format": NaN}'],
+)
 def test_a_damaged_manifest_is_found(folder, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=r"manifest\.json: damaged"):
@@ -110,6 +113,14 @@ def test_a_manifest_cannot_point_outside_its_folder(folder, tmp_path):
     (tmp_path / "secret").write_text("")
     known = checkpoint.verify(folder)["sha256"]
     change_manifest(folder, sha256={**known, "../secret": "0"})
+    with pytest.raises(InputError, match="damaged or missing"):
+        checkpoint.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "/etc/hostname", "."])
+def test_a_manifest_may_name_anything(folder, name):
+    known = checkpoint.verify(folder)["sha256"]
+    change_manifest(folder, format=1, sha256={**known, name: "0"})
     with pytest.raises(InputError, match="damaged or missing"):
         checkpoint.verify(folder)
 
@@ -170,6 +181,14 @@ def test_a_vocabulary_that_is_none_is_refused(folder, text):
     replace_file(folder, "vocab.json", text.encode())
     with pytest.raises(InputError, match=r"vocab\.json: damaged; use another checkpoint"):
         checkpoint.load(folder)
+
+
+@pytest.mark.case(56)
+@pytest.mark.parametrize("number", ["1e999", "9" * 1000])
+def test_a_format_may_be_any_number(folder, number):
+    (folder / "manifest.json").write_text(f'{{"sha256": {{}}, "format": {number}}}')
+    with pytest.raises(InputError, match="which is newer than this; upgrade dnadiff"):
+        checkpoint.verify(folder)
 
 
 @pytest.mark.case(56)

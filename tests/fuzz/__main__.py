@@ -7,6 +7,7 @@ as crash-HASH, and `python -m tests.fuzz fasta crash-HASH` tries it again.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -59,7 +60,11 @@ def search(name: str, seconds: int, folder: Path) -> None:
     words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n' for word in WORDS))
 
     def try_one(content: bytes) -> None:
-        holds(name, content, folder)
+        try:
+            holds(name, content, folder)
+        except Exception:
+            Path(f"crash-{hashlib.sha256(content).hexdigest()[:12]}").write_bytes(content)
+            raise
 
     flags = [f"-max_total_time={seconds}", f"-dict={words}", "-timeout=10", "-rss_limit_mb=4096", "-max_len=2000"]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], try_one)
