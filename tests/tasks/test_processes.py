@@ -1,6 +1,7 @@
 """Verbs that several processes do together write what one would."""
 
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -104,18 +105,27 @@ def _launched(words, said):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    logging.getLogger().handlers.clear()
+    torch.cuda.is_available = lambda: False
     command(*words)
 
 
-def test_the_command_of_the_page_trains(settings, tmp_path):
+def test_the_command_of_the_page_trains(settings, tmp_path, monkeypatch):
     line = next(line for line in DOCS.read_text().splitlines() if line.strip().startswith("torchrun --standalone"))
-    arguments = torchrun.parse_args(shlex.split(line.strip().split("   ")[0])[1:])
-    config_, _, words = torchrun.config_from_args(arguments)
-    words = words[words.index("dnadiff") + 1 :]
     (tmp_path / "small.yaml").write_text(config.to_yaml(settings))
-    config_.start_method, config_.logs_specs = "fork", type(config_.logs_specs)(log_dir=str(tmp_path / "logs"))
-    small = [words[0], str(tmp_path / "small.yaml"), "sample.n=0", "--out", str(tmp_path / "run")]
-    elastic_launch(config_, _launched)(small, str(tmp_path))
+
+    def forked(config, entrypoint):
+        config.start_method, config.logs_specs = "fork", type(config.logs_specs)(log_dir=str(tmp_path / "logs"))
+
+        def launch(*words):
+            verb = words[words.index("dnadiff") + 1]
+            small = [verb, str(tmp_path / "small.yaml"), "sample.n=0", "--out", str(tmp_path / "run")]
+            return elastic_launch(config, _launched)(small, str(tmp_path))
+
+        return launch
+
+    monkeypatch.setattr(torchrun, "elastic_launch", forked)
+    torchrun.run(torchrun.parse_args(shlex.split(line.strip().split("   ")[0])[1:]))
     assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == settings.train.max_steps
     assert "results in" in (tmp_path / "0.txt").read_text()
     assert (tmp_path / "1.txt").read_text() == ""
