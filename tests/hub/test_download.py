@@ -133,8 +133,12 @@ def test_names_that_lead_nowhere_are_refused(hub, commit, name, message):
 
 
 @pytest.mark.case(59)
-def test_a_hub_that_cannot_be_reached_is_said_so(hub, monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+@pytest.mark.parametrize("where", ["http://127.0.0.1:9", "http://no-such-host.invalid", "offline"])
+def test_a_hub_that_cannot_be_reached_is_said_so_at_once(hub, monkeypatch, where):
+    if where == "offline":
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    else:
+        monkeypatch.setenv("HF_ENDPOINT", where)
     with pytest.raises(ResourceError, match=r"cannot be fetched .*; try again"):
         dnadiff.load("hf:someone/elsewhere")
 
