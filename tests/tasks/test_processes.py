@@ -131,6 +131,17 @@ def test_the_command_of_the_page_trains(settings, tmp_path, monkeypatch):
     assert (tmp_path / "1.txt").read_text() == ""
 
 
+def test_the_sbatch_file_starts_one_torchrun_on_each_machine():
+    path = DOCS.with_name("hg38.sbatch")
+    subprocess.run(["bash", "-n", path], check=True)
+    text = path.read_text().replace("\\\n", "")
+    arguments = torchrun.parse_args(shlex.split(text[text.rindex("torchrun") :])[1:])
+    assert "#SBATCH --ntasks-per-node=1\n" in text
+    assert f"#SBATCH --gpus-per-node={arguments.nproc_per_node}\n" in text
+    assert (arguments.module, arguments.training_script) == (True, "dnadiff")
+    assert arguments.training_script_args[:2] == ["train", "dna/hg38"]
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_gpus_take_the_steps_of_one(strategy, settings, tmp_path):
