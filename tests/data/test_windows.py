@@ -168,6 +168,15 @@ def test_a_shared_base_is_always_found(places: list[tuple[int, int, int]], jitte
         check_disjoint(windows_of(*places), NAMES, length=length, jitter=jitter)
 
 
+@pytest.mark.case(47)
+def test_one_shared_base_is_found_and_windows_that_touch_share_none() -> None:
+    with pytest.raises(LeakError, match="a:28-29 is in both train and valid"):
+        check_disjoint(windows_of((0, 20, 0), (0, 28, 1)), NAMES, length=9, jitter=0)
+    with pytest.raises(LeakError, match="a:29-30 is in both train and valid"):
+        check_disjoint(windows_of((0, 20, 0), (0, 29, 1)), NAMES, length=9, jitter=1)
+    check_disjoint(windows_of((0, 20, 0), (0, 29, 1)), NAMES, length=9, jitter=0)
+
+
 def test_the_first_shared_bases_are_named() -> None:
     windows = windows_of((0, 0, 0), (2, 50, 0), (2, 55, 2), (2, 80, 1))
     with pytest.raises(LeakError, match="b:55-60 is in both train and test"):

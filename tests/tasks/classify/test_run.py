@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dnadiff import cli
+from dnadiff.config import shipped
 from dnadiff.errors import InputError
 from dnadiff.inference.draws import Shard
 from dnadiff.inference.estimate import Interval
@@ -18,6 +19,7 @@ from dnadiff.inference.scores import Figure
 from dnadiff.tasks.classify import methods, run, units
 from dnadiff.tasks.classify.opened import HIDDEN
 from dnadiff.tasks.classify.pictures import draw
+from dnadiff.tasks.classify.settings import resolve
 from dnadiff.tasks.classify.table import Row, as_markdown
 
 
@@ -34,6 +36,7 @@ def finished(plan, strict, tiny, tmp_path_factory):
     return out
 
 
+@pytest.mark.case(48)
 def test_every_method_has_its_units_and_its_line(finished, strict):
     units_of = {path.name: len(list(path.glob("fold-*"))) for path in (finished / "tiny").iterdir() if path.is_dir()}
     assert units_of == {"finetune": 2, "majority": 2, "kmers": 2, "cnn": 2, "permuted": 1, "plots": 0}
@@ -106,6 +109,21 @@ def test_the_same_command_again_runs_nothing_and_gives_the_same_table(
     assert before in capsys.readouterr().out
 
 
+@pytest.mark.case(48)
+def test_permuted_classes_are_at_chance_over_permutations(plan, quick, tiny, tmp_path):
+    run.run(plan(quick, tiny, tmp_path / "run", baselines=("majority", "permuted"), permutations=10))
+    control = table(tmp_path / "run")["control: permuted labels"]
+    assert control["units"] == "10"
+    assert float(control["mcc_low"]) <= 0 <= float(control["mcc_high"])
+
+
+@pytest.mark.case(48)
+@pytest.mark.parametrize("preset", [name for name in shipped() if name.startswith("classify/")])
+def test_every_published_protocol_has_the_majority_and_permuted_classes_beside_it(preset):
+    assert {"majority", "permuted"} <= set(resolve(preset, [], {}).baselines)
+
+
+@pytest.mark.case(48)
 def test_a_control_that_is_not_at_chance_is_told(strict):
     said = "tiny: the MCC of the control, 0.900, is not at chance"
     good = Figure(Interval(0.9, 0.8, 1.0), 0.0)
@@ -117,6 +135,7 @@ def test_a_control_that_is_not_at_chance_is_told(strict):
         assert said.partition(",")[0] not in as_markdown(strict, [other])
 
 
+@pytest.mark.case(49)
 def test_methods_do_not_see_the_classes_that_they_are_tested_on(plan, quick, quick_paper, tiny, tmp_path, monkeypatch):
     seen = []
 
