@@ -29,14 +29,14 @@ STRANDS = {1: "#56B4E9", -1: PURPLE}
 PALETTE = "RdBu_r"  # blue where a change makes the sequence less likely, red where more
 HEAT, LOGO, TRACK = 0.8, 0.75, 0.19  # inches
 ABOVE, BESIDE, BELOW, BETWEEN = 0.4, 1.0, 0.75, 0.45
-LETTER_BP = 0.75  # bases that a letter of a motif's name is wide
+LETTER = 0.075  # inches that a letter of a motif's name is wide
 LONGEST_NAME = 22
 
 
 class _Bar(NamedTuple):
     match: Match
     name: str
-    at: float  # where the name begins
+    is_after: bool  # where the name stands
     row: int
 
 
@@ -73,7 +73,7 @@ def map_figure(
         Its axes are, line by line, heat map, logo, and motifs where some match; the colour bar's come last.
     """
     lines, n_left_out = _lines(_best_strands(matches), len(sequence))
-    across = min(10.0, max(3.0, 0.25 * (lines[0].last - lines[0].first)))
+    across = _across(lines[0].last - lines[0].first)
     heights = [line.height for line in lines]
     size = (across + 2 * BESIDE, ABOVE + sum(heights) + BETWEEN * (len(lines) - 1) + BELOW)
     figure = Figure(figsize=size)
@@ -108,6 +108,11 @@ def map_figure(
     foot = textwrap.fill(_foot(note, n_left_out), int(15 * size[0]))
     figure.text(0.02, 0.06 / size[1], foot, fontsize=7.5, parse_math=False)
     return figure
+
+
+def _across(n_bases: int) -> float:
+    """Inches of a line."""
+    return min(10.0, max(3.0, 0.25 * n_bases))
 
 
 def _lines(matches: Sequence[Match], n_bases: int) -> tuple[list[_Line], int]:
@@ -153,13 +158,23 @@ def _draw_logo(axes: Axes, tall: np.ndarray, sequence: str, line: _Line) -> None
 
 def _draw_bars(axes: Axes, bars: Sequence[_Bar]) -> None:
     """An arrow along its strand for each match, and its name beside it."""
-    for match, name, at, row in bars:
+    for match, name, is_after, row in bars:
         tail, head = (match.start, match.end) if match.strand > 0 else (match.end, match.start)
         neck = head - match.strand * min(2.0, (match.end - match.start) / 2)
         corners = [(tail, 0.2), (neck, 0.2), (head, 0.5), (neck, 0.8), (tail, 0.8)]
         outline = [(x - 0.5, row + y) for x, y in corners]
         axes.add_patch(Polygon(outline, facecolor=STRANDS[match.strand], edgecolor="black", linewidth=0.4))
-        axes.text(at, row + 0.5, name, fontsize=7, va="center", clip_on=True, parse_math=False)
+        beside = match.end if is_after else match.start - 1
+        axes.text(
+            beside,
+            row + 0.5,
+            name,
+            fontsize=7,
+            ha="left" if is_after else "right",
+            va="center",
+            clip_on=True,
+            parse_math=False,
+        )
     axes.set_ylim(_n_rows(bars), 0)
     axes.set_yticks([])
     axes.set_ylabel("motifs", fontsize=8, rotation=0, ha="right", va="center")
@@ -190,14 +205,14 @@ def _packed(matches: Sequence[Match], first: int, last: int) -> list[_Bar]:
     for match in (each for each in matches if each.start < last and each.end > first):
         is_long = len(match.motif) > LONGEST_NAME  # the factor's name is the end
         name = f"…{match.motif[1 - LONGEST_NAME :]}" if is_long else match.motif
-        wide = LETTER_BP * len(name) * (last - first) / LINE
-        fits = match.end + wide < last
-        at = match.end if fits else max(first, match.start - 1 - wide)
-        low, high = min(at, match.start) - 1, max(at + wide, match.end) + 1
+        wide = LETTER * len(name) * (last - first) / _across(last - first)
+        is_after = match.end + wide < last
+        low, high = (match.start, match.end + wide) if is_after else (match.start - wide, match.end)
+        low, high = low - 1, high + 1
         row = next((row for row, taken in enumerate(ends) if all(high <= a or b <= low for a, b in taken)), None)
         if row is not None:
             ends[row].append((low, high))
-            bars.append(_Bar(match, name, at, row))
+            bars.append(_Bar(match, name, is_after, row))
     return bars
 
 
