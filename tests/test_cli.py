@@ -20,6 +20,17 @@ def call(monkeypatch, capsys, *words):
     return stop.value.code, output.out, output.err
 
 
+@pytest.mark.case(6, 15)
+def test_a_run_is_told_what_to_force_and_whether_to_keep_going(monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr(
+        "dnadiff.tasks.train.run", lambda settings, out, **more: told.append((settings.train.keep_going, more))
+    )
+    for words in (["train", "--force", "--keep-going"], ["finetune"]):
+        call(monkeypatch, capsys, *words)
+    assert told == [(True, {"force": True}), (False, {"force": False})]
+
+
 SLOW = {"torch", "numpy", "scipy", "lightning", "matplotlib", "sklearn", "Bio", "pydantic", "omegaconf", "transformers"}
 
 

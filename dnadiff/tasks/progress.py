@@ -6,7 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dnadiff.errors import DnadiffError
@@ -21,7 +21,7 @@ def logged(path: Path) -> Iterator[None]:
 
     An error is written there too, with its traceback where it is none that a user can mend.
     """
-    level, handler = log.level, logging.FileHandler(path, encoding="utf-8")
+    level, handler = log.level, _File(path, encoding="utf-8")
     handler.setFormatter(Printable("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
@@ -37,6 +37,17 @@ def logged(path: Path) -> Iterator[None]:
         log.setLevel(level)
         log.removeHandler(handler)
         handler.close()
+
+
+class _File(logging.FileHandler):
+    """Silent where it cannot be written: what the work says of a full disk is what counts."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing, where logging would print a traceback."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 def warned(path: Path) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """The file beside long work holds everything; the console what it asks for."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, ResourceError
 from dnadiff.tasks.progress import logged, warned
 
 log = logging.getLogger("dnadiff")
@@ -32,6 +33,15 @@ def test_the_file_says_why_the_work_ended_with_a_traceback_where_nobody_foresaw_
         raise ZeroDivisionError("oops")
     assert (tmp_path / "log.txt").read_text().endswith("ZeroDivisionError: oops\n")
     assert "Traceback" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.case(6)
+def test_on_a_full_disk_the_error_of_the_work_is_the_one_that_is_told(capfd):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    with pytest.raises(ResourceError, match="its own words"), logged(Path("/dev/full")):
+        raise ResourceError("its own words")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_warnings_are_counted_over_all_processes_and_times(tmp_path):
