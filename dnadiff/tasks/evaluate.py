@@ -29,6 +29,7 @@ from dnadiff.tasks.domains import measure as levels_of
 from dnadiff.tasks.figures import as_numbers, describe, learned, said
 from dnadiff.tasks.settings import EvaluateSettings, TrainConfig, require_same_vocab, resolve, tokenizer_of
 from dnadiff.training.steps import Rows
+from dnadiff.world import ALONE, World, gathered
 
 log = logging.getLogger("dnadiff")
 
@@ -110,11 +111,13 @@ def measure_of(model: DiffusionModel, how: EvaluateSettings) -> Measure:
     return both_strands(measure, model) if how.strands == "both" else measure
 
 
-def score(model: DiffusionModel, windows: Rows, how: EvaluateSettings, *, seed: int) -> Estimate:
-    """A model on rows of its data, with a progress bar on a terminal."""
+def score(model: DiffusionModel, windows: Rows, how: EvaluateSettings, *, seed: int, here: World = ALONE) -> Estimate:
+    """A model on rows of its data, with a progress bar on a terminal; the processes share the draws."""
     measure = measure_of(model, how)
     draws = Draws.empty(n_sweeps(measure, how.sweeps), len(how.chosen(len(windows))), how.batch_size)
-    _draw(draws, model, measure, windows, how, seed=seed)
+    _draw(draws, model, measure, windows, how, seed=seed, shard=ALL.part(here))
+    for others in gathered(draws):
+        draws.merge(others)
     return combine(draws, measure, seed=seed)
 
 

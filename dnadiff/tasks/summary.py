@@ -24,18 +24,23 @@ from dnadiff.tasks.sample import draw
 from dnadiff.tasks.settings import TrainConfig
 from dnadiff.tasks.written import file_name, write
 from dnadiff.training.metrics import curve, read_metrics, unit_of
+from dnadiff.world import ALONE, World, gathered
 
 log = logging.getLogger("dnadiff")
 
 
-def summarise(settings: TrainConfig, data: Splits, folder: RunFolder) -> None:
-    """Write results.json, samples and plots/, and say how good the model is."""
-    best = folder.best()
+def summarise(settings: TrainConfig, data: Splits, folder: RunFolder, here: World = ALONE) -> None:
+    """Write results.json, samples and plots/, and say how good the model is; the processes share the draws of both."""
+    best = gathered(folder.best() if here.is_first else None)[0]
     assert best is not None
     model = checkpoint.load(best)
     use_kernels(model, settings.kernels)
     log.info("evaluating %s on %s", best.name, settings.evaluate.split)
-    test = score(model, data.sets()[settings.evaluate.split], settings.evaluate, seed=settings.train.seed)
+    test = score(model, data.sets()[settings.evaluate.split], settings.evaluate, seed=settings.train.seed, here=here)
+    if not here.is_first:
+        if settings.sample.n:
+            draw(model, settings.sample, here=here)
+        return
     levels = measure(settings, data)
     _draw_training(folder, model, test, levels)
     results = {"checkpoint": best.name, **as_numbers(test, levels, settings.evaluate)}
@@ -47,7 +52,7 @@ def summarise(settings: TrainConfig, data: Splits, folder: RunFolder) -> None:
     write_text(folder.path / "results.json", json.dumps(results, indent=2))
     if settings.sample.n:
         log.info("sampling %s of %d %ss", counted(settings.sample.n, "sequence"), settings.sample.length, data.letter)
-        tokens = draw(model, settings.sample)
+        tokens = draw(model, settings.sample, here=here)
         samples = folder.path / file_name(best)
         with unfinished(samples) as temporary:
             write(tokens, model, settings.sample, source=best, to=temporary)

@@ -75,8 +75,7 @@ def run(settings: TrainConfig, out: Path, *, force: bool = False) -> Path:
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
             letter=data.letter, files=data.files, here=here,
         )  # fmt: skip
-        if here.is_first:
-            summarise(settings, data, folder)
+        summarise(settings, data, folder, here)
     return out
 
 
