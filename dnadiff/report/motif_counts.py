@@ -11,7 +11,7 @@ from dnadiff.data.markov import LETTER_INDEX
 from dnadiff.data.motifs import Motif
 
 NO_LETTER = -(1 << 20)  # steps: a word with an N matches nothing
-SCORES_AT_ONCE = 1 << 24
+AT_ONCE = 1 << 24  # numbers: one-hot bases of words, or scores
 
 
 def count_matches(rows: NDArray[np.uint8], motifs: Sequence[Motif], p_value: float) -> NDArray[np.int64]:
@@ -34,7 +34,7 @@ def count_matches(rows: NDArray[np.uint8], motifs: Sequence[Motif], p_value: flo
 
 def _scores(rows: NDArray[np.uint8], weights: NDArray[np.float32], width: int) -> Iterator[NDArray[np.float32]]:
     """(some rows, length, weights): steps of the word that begins at each base, whole numbers and therefore exact."""
-    at_once = max(1, SCORES_AT_ONCE // (rows.shape[1] * weights.shape[1]))
+    at_once = max(1, AT_ONCE // (rows.shape[1] * max(weights.shape)))
     for first in range(0, len(rows), at_once):
         letters = np.pad(LETTER_INDEX[rows[first : first + at_once]], ((0, 0), (0, width - 1)), constant_values=-1)
         one_hot = np.eye(5, dtype=np.float32)[letters]  # -1, which is unknown, is the fifth

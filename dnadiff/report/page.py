@@ -106,11 +106,11 @@ def _figures(figures: Sequence[Figure]) -> str:
     """A row for each measure, a column for each set."""
     groups = list(dict.fromkeys(group for figure in figures for group in figure.by_group))
     rows = [
-        [escape(figure.measure), escape(figure.unit), *(_measured(figure.by_group.get(group)) for group in groups),
-         escape(figure.reading)]
+        [escape(figure.measure), escape(figure.reading), *(_measured(figure.by_group.get(group)) for group in groups),
+         escape(figure.unit)]
         for figure in figures
     ]  # fmt: skip
-    return _html_table(["measure", "unit", *groups, "samples are"], rows)
+    return _html_table(["measure", "samples are", *groups, "unit"], rows)
 
 
 def _measured(figure: Measured | None) -> str:

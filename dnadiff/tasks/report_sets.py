@@ -88,7 +88,7 @@ class Real(NamedTuple):
         data: windows of the samples' length.
         windows: those that are compared with.
         train: those that were trained on, at the length that they were trained on; all windows where nothing is known.
-        about: what the windows are.
+        about, training: what the windows and the training DNA are.
         is_held_out: whether no window is training DNA.
     """
 
@@ -96,13 +96,8 @@ class Real(NamedTuple):
     windows: WindowSet
     train: WindowSet
     about: str
+    training: str
     is_held_out: bool
-
-    @property
-    def training(self) -> str:
-        """What the training DNA is."""
-        split = "train split" if self.is_held_out else "all windows; no split is known, so any may have been trained on"
-        return f"{split} of {self.data.source.name}, {len(self.train) * self.train.length:,} bases"
 
 
 def open_samples(settings: ReportSettings, asked: Asked) -> Samples:
@@ -161,9 +156,12 @@ def open_real(settings: ReportSettings, asked: Asked, length: int) -> Real:
             f"{2 * FEWEST}: choose another split, or compare fewer bases of each (length={SHORTEST})"
         )
     train = open_data(own, seed=settings.seed).train if is_of_run else data.train
-    chosen = f"{split} split" if is_split else "all windows"
+    chosen, learnt = (
+        (f"{split} split", "train split") if is_split else ("all windows", "no split is known; all windows")
+    )
     about = f"windows of {length:,} bases, {chosen} of {data.source.name} ({len(windows):,} windows)"
-    return Real(data, windows, train, about, is_split and split != "train")
+    training = f"{learnt} of {data.source.name}, {len(train) * train.length:,} bases"
+    return Real(data, windows, train, about, training, is_split and split != "train")
 
 
 def _config(asked: Asked) -> TrainConfig:
