@@ -178,6 +178,7 @@ def classify(
         do(settings, True, None, None)
         return
     from dnadiff.inference.draws import Shard
+    _say_start(settings.init)
     from dnadiff.tasks.classify import run as task
 
     sets, whole_folder = task.find(what, data, settings)
@@ -198,6 +199,7 @@ def _train(
         do(settings, True, None, None)
         return
     log.info("timing a training step; nothing is written" if dry_run else "opening the data")
+    _say_start(settings.init)
     from dnadiff.tasks import train as task  # loads Lightning, for which no mistake need wait
 
     do(
@@ -206,3 +208,8 @@ def _train(
         dry_run and (lambda: task.describe(task.dry_run(settings))),
         lambda: task.run(settings, folder, force=force),
     )
+
+
+def _say_start(init: str) -> None:
+    if init != "none":
+        log.info("starting from %s; --init none starts from random weights", init)

@@ -13,6 +13,7 @@ import logging
 import platform
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,7 +128,8 @@ def find_trouble(operation_name: str, kernel_name: str, device: torch.device) ->
             log.info(
                 "%s of the %s is compiled and compared with torch on %s, once", kernel.title, operation.name, device
             )
-        found = _compare(operation, kernel, device)
+        with ThreadPoolExecutor(1) as apart:  # where no mode of the caller reaches, such as the tracing of torch.export
+            found = apart.submit(_compare, operation, kernel, device).result()
         if found is None:
             _keep(note)
             return None

@@ -186,9 +186,10 @@ def test_another_architecture_is_refused_in_one_line(model, monkeypatch, capsys,
     assert said in err
 
 
-def test_a_run_from_it_says_so(model, fasta, monkeypatch, capsys):
+def test_a_run_from_it_says_so(model, fasta, monkeypatch, capsys, caplog):
     code, _, err = call(monkeypatch, capsys, "finetune", "--ref", fasta, "--out", "run", *SIZES)
     assert code == 0, err
+    assert "starting from dna-small; --init none starts from random weights" in caplog.text
     assert '"name": "dna-small"' in Path("run", "manifest.json").read_text()
     assert dnadiff.load("run").network.config.model == model.network.config.model
 

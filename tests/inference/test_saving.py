@@ -149,16 +149,6 @@ def test_other_networks_have_no_original_layout(tmp_path):
     assert dnadiff.load(tmp_path / "ours").tokenizer == model.tokenizer
 
 
-@pytest.mark.filterwarnings("default")  # of torch, about its own parts
-def test_a_network_is_exported_for_rows_of_one_shape(tmp_path):
-    network = dnadiff.load(write_dit(tmp_path / "dit")).network.network
-    tokens, times = torch.randint(11, (2, 8)), torch.tensor([0.25, 0.75])
-    torch.export.save(torch.export.export(network, (tokens, times)), tmp_path / "network.pt2")
-    exported = torch.export.load(tmp_path / "network.pt2").module()
-    others = tokens.flip(0, 1)
-    assert torch.equal(exported(others, times.flip(0)), network(others, times.flip(0)))
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     constants = pytest.importorskip("huggingface_hub.constants")
