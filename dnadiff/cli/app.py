@@ -17,7 +17,7 @@ SHARED = {"train", "finetune", "evaluate", "sample", "score", "classify"}  # ver
 app = typer.Typer(
     name="dnadiff", no_args_is_help=True, add_completion=True, rich_markup_mode="rich",
     pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
-    help="Masked discrete diffusion language models for DNA. Add --debug to any command for tracebacks.",
+    help="Masked discrete diffusion language models for DNA, and for text. Add --debug to any command for tracebacks.",
 )  # fmt: skip
 
 

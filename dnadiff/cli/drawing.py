@@ -20,7 +20,7 @@ def sample(
         list[str] | None, typer.Argument(help="Settings (sampler.temperature=0.9).", metavar="[KEY=VALUE]...")
     ] = None,
     n: Annotated[int | None, typer.Option("-n", help="Sequences.")] = None,
-    length: Annotated[int | None, typer.Option("--length", help="Bases of each.")] = None,
+    length: Annotated[int | None, typer.Option("--length", help="Bases or tokens of each.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the sampler, if it has steps.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the draws.")] = None,
     label: Annotated[str | None, typer.Option("--label", help="Class, for a model that was trained with some.")] = None,
@@ -30,13 +30,16 @@ def sample(
     stats: Annotated[
         bool, typer.Option("--stats", help="Say how often the network ran, and how varied the letters are.")
     ] = False,
-    out: Annotated[str, typer.Option("--out", "-o", help="FASTA to write; - for standard output.")] = "-",
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="FASTA to write, of text JSON lines; - for standard output.")
+    ] = "-",
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Draw sequences and write them as FASTA.
+    """Draw sequences and write them: DNA as FASTA, text as JSON lines.
 
     Examples: dnadiff sample runs/toy -n 100 --length 1024 --out samples.fa | dnadiff sample runs/cells --label enhancer
+    | dnadiff sample runs/owt -n 8 --out samples.jsonl
     """
     from dnadiff.tasks import sample as task
 

@@ -22,9 +22,9 @@ def windows(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Count what would be trained on: windows per split and contig, share of N, GC. Writes nothing.
+    """Count what would be trained on: windows per split and contig, share of N, GC; of text documents, rows and tokens.
 
-    Example: dnadiff windows --ref hg38.fa data.length=1024
+    Examples: dnadiff windows --ref hg38.fa data.length=1024 | dnadiff windows text/small data.path=book.txt
     """
     presets, overrides = presets_of(words, "dna/toy" if ref is None else "dna/tiny")
     from dnadiff.tasks import windows as task

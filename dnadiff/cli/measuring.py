@@ -45,9 +45,10 @@ def evaluate(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Likelihood of a genome, or its bound: nats, bits per base, perplexity, each with a 95 % interval.
+    """Likelihood of a genome or a corpus, or its bound: nats, bits per base or token, perplexity, with 95 % intervals.
 
-    Examples: dnadiff evaluate runs/toy --split test | dnadiff evaluate runs/toy --fasta short.fa method=exact
+    Examples: dnadiff evaluate runs/toy --split test | dnadiff evaluate runs/toy --fasta short.fa method=exact |
+    dnadiff evaluate runs/owt data.path=book.txt data.valid_documents=null
     """
     from dnadiff.inference.draws import Shard
     from dnadiff.tasks import evaluate as task

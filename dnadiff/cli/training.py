@@ -41,11 +41,12 @@ def finetune(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Train a diffusion model on windows of a genome, then evaluate it and sample from it.
+    """Train a diffusion model on windows of a genome, or on text, then evaluate it and sample from it.
 
     With --ref and no preset it starts from the model that ships, where one does; a preset starts as it says.
 
     Examples: dnadiff finetune | dnadiff finetune --ref hg38.fa | dnadiff finetune dna/hg38 --ref hg38.fa --bed rows.bed
+    | dnadiff finetune text/small data.path=book.txt --init runs/owt
     """
     default = "dna/toy" if ref is None else "dna/tiny"
     if ref is not None and all("=" in word for word in words or []):
@@ -65,9 +66,9 @@ def train(
     dry_run: DryRun = False,
     print_config: PrintConfig = False,
 ) -> None:
-    """Train a preset from random weights.
+    """Train a preset from random weights, on a genome or on text.
 
-    Example: dnadiff train dna/hg38 --ref hg38.fa
+    Examples: dnadiff train dna/hg38 --ref hg38.fa | dnadiff train text/small data.path=book.txt
     """
     flags = {"data.ref": ref, "data.windows": bed, "train.keep_going": keep_going or None}
     _train("train", words, "dna/toy", out, dry_run, print_config, flags, force=force)
@@ -178,7 +179,6 @@ def classify(
         do(settings, True, None, None)
         return
     from dnadiff.inference.draws import Shard
-    _say_start(settings.init)
     from dnadiff.tasks.classify import run as task
 
     sets, whole_folder = task.find(what, data, settings)
@@ -199,7 +199,6 @@ def _train(
         do(settings, True, None, None)
         return
     log.info("timing a training step; nothing is written" if dry_run else "opening the data")
-    _say_start(settings.init)
     from dnadiff.tasks import train as task  # loads Lightning, for which no mistake need wait
 
     do(
@@ -208,8 +207,3 @@ def _train(
         dry_run and (lambda: task.describe(task.dry_run(settings))),
         lambda: task.run(settings, folder, force=force),
     )
-
-
-def _say_start(init: str) -> None:
-    if init != "none":
-        log.info("starting from %s; --init none starts from random weights", init)

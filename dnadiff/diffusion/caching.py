@@ -49,12 +49,15 @@ class Cached:
             tokens, asked, last = self._last
             known = ((batch.tokens == tokens) & (wanted == asked)).all(1)  # (batch,)
             of_known = known[wanted.nonzero()[:, 0]]  # (n,)
-            given = last.given[0].new_empty(len(of_known), *last.given[0].shape[1:])
-            given[of_known] = last.given[0][known[asked.nonzero()[:, 0]]]
+            kept = known[asked.nonzero()[:, 0]]
+            given = tuple(part.new_empty(len(of_known), *part.shape[1:]) for part in last.given)
+            for part, old in zip(given, last.given, strict=True):
+                part[of_known] = old[kept]
             new = wanted.any(1) & ~known
             if new.any():
-                given[~of_known] = self._run(batch.where(new), wanted[new]).given[0]
-            answers = replace(last, given=(given,))
+                for part, fresh in zip(given, self._run(batch.where(new), wanted[new]).given, strict=True):
+                    part[~of_known] = fresh
+            answers = replace(last, given=given)
         self._last = (batch.tokens, wanted, answers)
         return answers
 

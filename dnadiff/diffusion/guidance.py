@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dnadiff.batch import Batch
+from dnadiff.diffusion.answers import Answers, answers_of
 from dnadiff.diffusion.contracts import PosteriorDenoiser
 from dnadiff.vocab import Vocab
 
@@ -39,8 +40,20 @@ class ClassifierFree:
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
         """Log-probabilities at `wanted`: (n, n_letters) float64; see `PosteriorDenoiser`."""
-        told = self.denoiser(batch, wanted, t).double()
-        untold = self.denoiser(replace(batch, label=None), wanted, t).double()
+        return self.answers(batch, wanted, t).all()
+
+    def answers(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Answers:
+        """The same in parts."""
+        told = answers_of(self.denoiser, batch, wanted, t)
+        untold = answers_of(self.denoiser, replace(batch, label=None), wanted, t)
+        n_told = len(told.given)
+
+        def read(*given: Tensor) -> Tensor:
+            return self._leaning(told.read(*given[:n_told]).double(), untold.read(*given[n_told:]).double())
+
+        return Answers((*told.given, *untold.given), read, told.columns)
+
+    def _leaning(self, told: Tensor, untold: Tensor) -> Tensor:
         gain = (told - untold).masked_fill(untold.isneginf(), 0.0)  # what cannot be without a class cannot be with one
         return torch.log_softmax(untold + self.strength * gain, dim=-1)
 
@@ -104,7 +117,11 @@ class FirstOrder:
 
     def __call__(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Tensor:
         """Log-probabilities at `wanted`: (n, n_letters) float64; see `PosteriorDenoiser`."""
-        log_probs = self.denoiser(batch, wanted, t).double()
+        return self.answers(batch, wanted, t).all()
+
+    def answers(self, batch: Batch, wanted: Tensor, t: Tensor | None = None) -> Answers:
+        """The same in parts."""
+        inside = answers_of(self.denoiser, batch, wanted, t)
         embedded = self.embed(batch.tokens).detach()
         with torch.enable_grad():
             leaf = embedded.requires_grad_()
@@ -112,4 +129,9 @@ class FirstOrder:
         letters = self.vocab.letter_ids.to(wanted.device)
         mask = torch.full_like(letters[:1], self.vocab.mask)
         change = (self.embed(letters) - self.embed(mask)).detach()  # (n_letters, width)
-        return torch.log_softmax(log_probs + self.strength * (slope[wanted] @ change.mT).double(), dim=-1)
+
+        def read(*given: Tensor) -> Tensor:
+            tilt = (given[-1] @ change.mT).double()
+            return torch.log_softmax(inside.read(*given[:-1]).double() + self.strength * tilt, dim=-1)
+
+        return Answers((*inside.given, slope[wanted]), read, inside.columns)

@@ -95,6 +95,7 @@ class Model:
         guide: Judge | None = None,
         context: int | None = None,
         stride: int | None = None,
+        ban: str | Sequence[str] = (),
         batch_size: int = 16,
     ) -> list[str]:
         """Draw `n` sequences of `length` bases as the run does, with a progress bar where somebody looks.
@@ -105,6 +106,7 @@ class Model:
             guidance: how strongly the class is meant; 1: as the network learned it.
             guide: log p(what is wanted | sequence) of a list of sequences, which hold N where a base is still hidden.
             context, stride: bases that are seen at a time, and from one view to the next; None: all, half the context.
+            ban: bases that are never drawn, such as "CG"; tokens of a model of text.
             batch_size: sequences at a time; does not change what is drawn beyond rounding.
 
         Raises:
@@ -119,12 +121,12 @@ class Model:
         if unknown := sorted(asked.keys() - type(own).model_fields.keys()):
             raise InputError(f"{unknown[0]}: the run's sampler, {own.kind}, has no such setting; leave it out")
         sampler = own.model_copy(update=asked)
-        wishes = {"label": label, "guidance": guidance, "context": context, "stride": stride}
+        wishes = {"label": label, "guidance": guidance, "context": context, "stride": stride, "ban": ban}
         wanted = config.decode(Wanted, wishes, where="sample")
         warn_if_untried(min(length, context or length), self.settings.data.length)
         return self._draw(
             n, length, sampler, around=wanted.around, label=label,
-            guide=both(wanted.guide, guide, self._as_string, self.network.vocab),
+            guide=both(wanted.guide, guide, self._as_string, self.network.vocab), ban=wanted.ban,
             seed=seed, batch_size=batch_size,
         )  # fmt: skip
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Self, cast
+from typing import Annotated, Self, cast
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from torch import Tensor
 
 from dnadiff.batch import Batch
 from dnadiff.config import Settings
+from dnadiff.diffusion.bans import Without
 from dnadiff.diffusion.caching import Cached
 from dnadiff.diffusion.contracts import Denoiser, Fills, PosteriorDenoiser, SequenceSampler
 from dnadiff.diffusion.guidance import ClassifierFree
@@ -25,6 +27,7 @@ from dnadiff.inference.draws import Shard
 from dnadiff.inference.evaluate import ALL
 from dnadiff.model import DiffusionModel
 from dnadiff.network import Network
+from dnadiff.vocab import Vocab
 
 Guide = Callable[[PosteriorDenoiser], PosteriorDenoiser]
 Around = Callable[[SequenceSampler], Fills]
@@ -43,6 +46,8 @@ class Wanted(Settings):
     """Positions that are seen at a time, longer sequences being drawn in strides; null: all."""
     stride: int | None = Field(None, ge=1)
     """Positions from one view to the next; null: half the context."""
+    ban: Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)] = ()
+    """Letters that are never drawn, such as T or CG; of text tokens, such as [the, a]."""
 
     @model_validator(mode="after")
     def _check_wanted(self) -> Self:
@@ -75,6 +80,7 @@ def sample(
     label: str | None = None,
     guide: Guide | None = None,
     around: Around | None = None,
+    ban: Sequence[str] = (),
     network: Network | None = None,
     seed: int = 0,
     batch_size: int = 16,
@@ -89,6 +95,7 @@ def sample(
         label: class of all sequences, for models that are told one; None: none.
         guide: what is put around the model's posterior, such as `dnadiff.diffusion.guidance.Guided`.
         around: what is put around the sampler, such as `dnadiff.diffusion.samplers.strides.Strides`.
+        ban: letters that are never drawn, as `banned_letters` reads them.
         network: in place of the model's own, such as one that counts its runs.
         batch_size: sequences at a time; does not change what is drawn, but for rounding inside the network.
         shard: which batches are drawn.
@@ -98,13 +105,15 @@ def sample(
         (n, length) int64 tokens, letters only; fewer than n for a shard.
 
     Raises:
-        InputError: the sampler takes another denoiser than the model or the guide gives; the model knows no such class.
+        InputError: the sampler takes another denoiser than the model or the guide gives; the model knows no such class,
+            or no such letter.
     """
     chosen, drawn = model.config.objective.sampler(sampler), []
     if guide is not None and chosen.takes is not PosteriorDenoiser:
         raise InputError(f"sampler.kind: {chosen.kind} cannot be guided; choose ancestral, of a masked objective")
     fills: Fills = chosen if around is None else around(chosen)
     number = None if label is None else label_number(model.config.model.labels, label)
+    banned = banned_letters(model.vocab, ban) if ban else None
     with borrowed(model, device := best_device()):
         for start in range(0, n, batch_size)[shard.number - 1 :: shard.n_shards]:
             rows = min(batch_size, n - start)
@@ -114,6 +123,8 @@ def sample(
             denoiser = model.objective.denoiser(network or model.network, model.schedule, model.vocab)
             if guide is not None:
                 denoiser = guide(cast(PosteriorDenoiser, denoiser))
+            if banned is not None:
+                denoiser = cast(Denoiser, Without(denoiser, banned))
             denoiser, tokens = spared(denoiser, chosen.takes), state.tokens
             for after in fills.sample(denoiser, state, model.schedule, model.vocab, uniforms=uniforms):
                 tokens = after.tokens
@@ -136,6 +147,25 @@ def spared(denoiser: Denoiser, takes: type) -> Denoiser:
         return denoiser
     posterior = cast(PosteriorDenoiser, denoiser)
     return posterior if posterior.time_conditioned else Cached(posterior)
+
+
+def banned_letters(vocab: Vocab, ban: Sequence[str]) -> Tensor:
+    """(n_letters,) bool: those that are named; where all are single characters, a word names each of its own.
+
+    Raises:
+        InputError: a word that names none, or all of them are named.
+    """
+    names = [vocab.tokens[i] for i in vocab.letters]
+    known, named, single = set(names), set[str](), all(len(name) == 1 for name in names)
+    for word in ban:
+        readings = [{word}, *([set(word), set(word.upper())] if single else [])]
+        letters = next((each for each in readings if each and each <= known), None)
+        if letters is None:
+            raise InputError(f"ban {word!r}: is no letter of this model{nearest(word, names)}; name some of its own")
+        named |= letters
+    if named == known:
+        raise InputError(f"ban {','.join(ban)}: leaves no letter to draw; name fewer")
+    return torch.tensor([name in named for name in names])
 
 
 def label_number(known: tuple[str, ...], label: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dnadiff import checkpoint, config
+from dnadiff.data.text.tokenizer import kept_tokenizer
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, unfinished
 from dnadiff.inference.counted import Counted
@@ -52,6 +53,7 @@ def run(settings: SampleSettings, path: Path, out: str, *, stats: bool = False) 
             standard output.
     """
     folder = find_checkpoint(path)
+    kept_tokenizer(folder)  # whose extra is missed before anything is drawn
     model = checkpoint.load(folder)
     of_run, network = config_of(path), Counted(model.network)
     seen = min(settings.length, settings.context or settings.length)
@@ -126,7 +128,7 @@ def draw(
         def batch(number: int) -> np.ndarray:
             return sample(
                 model, settings.n, settings.length, settings.sampler,
-                label=settings.label, guide=settings.guide, around=settings.around, network=network,
+                label=settings.label, guide=settings.guide, around=settings.around, ban=settings.ban, network=network,
                 seed=settings.seed, batch_size=settings.batch_size, shard=Shard(number + 1, n_batches),
                 progress=advance,
             )  # fmt: skip

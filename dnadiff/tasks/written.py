@@ -54,7 +54,8 @@ def origin(model: DiffusionModel, settings: SampleSettings, *, source: Path) -> 
 
 
 def _as_records(tokens: np.ndarray, about: dict[str, Any]) -> list[SeqRecord]:
-    description = " ".join(f"{name}={value}" for name, value in about.items())
+    shown = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in about.items()}
+    description = " ".join(f"{name}={value}" for name, value in shown.items())
     return [
         SeqRecord(Seq(dna.decode(row)), id=f"sample_{number}", description=description)
         for number, row in enumerate(tokens, 1)

@@ -5,6 +5,7 @@ from worlds import uniforms
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.caching import Cached
+from dnadiff.diffusion.guidance import ClassifierFree
 from dnadiff.diffusion.samplers import Ancestral, EntropyBounded, FirstHitting, Ordered, PathPlanning, ReMDM
 from dnadiff.diffusion.schedules import LogLinear
 from dnadiff.errors import InputError
@@ -43,6 +44,28 @@ def test_a_cached_denoiser_gives_the_same_states_for_fewer_rows(sampler, n_given
     assert cached.n_rows == spared.rows <= plain.rows
     if n_given == 30:
         assert spared.rows < 0.8 * plain.rows
+
+
+class Told:
+    """One language for rows that have a class, another for those without."""
+
+    time_conditioned = False
+
+    def __init__(self):
+        self.told, self.untold = (TableDenoiser(world) for world in WORLDS[:2])
+
+    def __call__(self, batch, wanted, t=None):
+        return (self.untold if batch.label is None else self.told)(batch, wanted, t)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS[:2], ids=lambda sampler: sampler.kind)
+def test_a_guided_denoiser_whose_answers_have_several_parts_is_cached_as_well(sampler):
+    start = Batch(torch.full((ROWS, LENGTH), THREE.mask), label=torch.zeros(ROWS, dtype=torch.int64))
+    expected, found = (
+        [state.tokens for state in sampler.sample(denoiser, start, LogLinear(), THREE, uniforms=uniforms(ROWS))]
+        for denoiser in (ClassifierFree(Told(), 2.0), Cached(ClassifierFree(Told(), 2.0)))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_a_row_that_is_asked_again_is_not_run_again_until_it_or_the_question_changes():

@@ -224,3 +224,17 @@ def test_the_demo_needs_no_file_and_is_planned_from_the_command_line():
     found = CliRunner().invoke(app, ["train", "text/demo", "--dry-run"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout[found.stdout.index("{") :])["tokens_per_step"] == 16 * 64
+
+
+def test_longer_texts_are_drawn_in_strides_and_without_banned_tokens(run, tmp_path):
+    vocab = kept_tokenizer(RunFolder(run).best()).vocab
+    ban = [vocab.tokens[i] for i in vocab.letters[5:]]
+    words = ["--length", "24", "context=12", "stride=6", f"ban={json.dumps(ban)}", "-n", "2"]
+    done = CliRunner().invoke(app, ["sample", str(run), *words, "--out", str(tmp_path / "long.jsonl")])
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in (tmp_path / "long.jsonl").read_text().splitlines()]
+    assert [(row["context"], row["stride"], row["ban"]) for row in rows] == [(12, 6, ban)] * 2
+    settings = sample.settings_of(run, words[2:5], {"n": 2, "length": 24})
+    drawn = sample.draw(checkpoint.load(RunFolder(run).best()), settings)
+    assert drawn.shape == (2, 24)
+    assert set(drawn.flatten().tolist()) <= set(vocab.letters[:5])

@@ -95,6 +95,11 @@ def _parquet(file: Path, field: str) -> Iterator[str]:
         if field not in opened.schema_arrow.names:
             raise InputError(f"{file}: has no column {field!r}, but {opened.schema_arrow.names}; set data.field")
         for batch in opened.iter_batches(columns=[field]):
-            yield from (text or "" for text in batch.column(0).to_pylist())
-    except (ArrowException, OSError) as error:
+            for text in batch.column(0).to_pylist():
+                if not isinstance(text, str | None):
+                    raise InputError(
+                        f"{file}: column {field!r} holds {str(text)[:20]!r}, which is no text; set data.field"
+                    )
+                yield text or ""
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: is no parquet file that can be read ({type(error).__name__}); get it anew") from None

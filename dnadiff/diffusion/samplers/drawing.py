@@ -43,11 +43,6 @@ class Sharpness(Settings):
 class Sharpened(Sharpness, SequenceSampler):
     """A sampler of letters whose distributions may be made sharper."""
 
-    def ask(self, denoiser: PosteriorDenoiser, state: Batch, wanted: Tensor, hide: float | Tensor) -> Tensor:
-        """Log-probabilities of what is to be drawn: (n, n_letters) float64, normalised; arguments as for `decide`."""
-        (log_probs,) = self.decide(denoiser, state, wanted, hide, lambda log_probs: (log_probs,))
-        return log_probs
-
     @torch.no_grad()
     def decide(
         self,

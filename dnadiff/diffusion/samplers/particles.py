@@ -76,8 +76,11 @@ class Steered(ABC):
         partial = hidden.any(1)
         if self.worth is not None:
             return replace(crowd, worth=worth.masked_scatter(partial, self.worth(crowd.state.where(partial)).double()))
-        log_probs = self.sampler.ask(crowd.denoiser, crowd.state, hidden, hide)
-        drawn = [draw_letters(log_probs, numbers[hidden], crowd.vocab) for numbers in which.unbind(1)]
+
+        def decision(log_probs: Tensor, *numbers: Tensor) -> tuple[Tensor, ...]:
+            return tuple(draw_letters(log_probs, each, crowd.vocab) for each in numbers)
+
+        drawn = self.sampler.decide(crowd.denoiser, crowd.state, hidden, hide, decision, *which.unbind(1))
         filled = torch.cat([tokens.masked_scatter(hidden, letters)[partial] for letters in drawn])
         rewards = self.strength * self._rewards(filled).view(self.completions, -1)
         mean = rewards.logsumexp(0) - math.log(self.completions)

@@ -71,6 +71,23 @@ def test_parquet_is_read_and_refused(tmp_path):
     assert read(tmp_path) == ["a", "b"]
     with pytest.raises(InputError, match=r"has no column 'other', but \['text'\]; set data.field"):
         read(tmp_path, field="other")
-    (tmp_path / "x.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:-20])
+    whole = (tmp_path / "x.parquet").read_bytes()
+    for damaged in (whole[:-20], whole[:4] + bytes(40) + whole[44:], b"PAR1" + bytes(80) + b"PAR1", b""):
+        (tmp_path / "x.parquet").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"x\.parquet: is no parquet file that can be read \(\w+\); get it anew"):
+            read(tmp_path)
+
+
+def test_a_column_of_parquet_that_holds_no_text_is_told(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    import pyarrow
+
+    parquet.write_table(pyarrow.table({"text": [1, 2]}), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"column 'text' holds '1', which is no text; set data\.field"):
+        read(tmp_path)
+    other = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.array([0, 2], pyarrow.int32()).buffers()[1], pyarrow.py_buffer(b"\xff\xfe")]
+    )
+    parquet.write_table(pyarrow.table({"text": other}), tmp_path / "x.parquet")
     with pytest.raises(InputError, match="no parquet file that can be read"):
         read(tmp_path)
