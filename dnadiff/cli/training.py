@@ -178,6 +178,7 @@ def classify(
     if print_config:
         do(settings, True, None, None)
         return
+    _say_start(settings.init)
     from dnadiff.inference.draws import Shard
     from dnadiff.tasks.classify import run as task
 
@@ -198,6 +199,7 @@ def _train(
     if print_config:
         do(settings, True, None, None)
         return
+    _say_start(settings.init)
     log.info("timing a training step; nothing is written" if dry_run else "opening the data")
     from dnadiff.tasks import train as task  # loads Lightning, for which no mistake need wait
 
@@ -207,3 +209,8 @@ def _train(
         dry_run and (lambda: task.describe(task.dry_run(settings))),
         lambda: task.run(settings, folder, force=force),
     )
+
+
+def _say_start(init: str) -> None:
+    if init != "none":
+        log.info("starting from %s; --init none starts from random weights", init)
