@@ -135,7 +135,7 @@ def test_a_name_with_a_colon_is_a_contig(tmp_path):
         ([], "mutate: name the genome with --ref"),
         (["--ref", "none.fa"], "none.fa: cannot be read"),
         (["--ref", "GENOME", "--out", "map.csv"], "--out map.csv: name a file that ends in .tsv or .npz"),
-        (["--ref", "GENOME", "--plot", "a.gif", "--dry-run"], "--plot a.gif: name a file that ends in .png, .svg, .pdf"),
+        (["--ref", "GENOME", "--plot", "a.gif", "--dry-run"], "--plot a.gif: name a file that ends in .png, .svg"),
         (["--ref", "GENOME", "--motifs", "m.txt"], "--motifs: they are drawn; name a picture with --plot"),
         (["--ref", "GENOME", "--region", "chrA", "--plot", "m.png"], "--plot: 6,000 bases; a picture has room for 2,0"),
         (["--ref", "GENOME", "--region", "chrA", "--motifs", "none", "--plot", "m.png"], "none: cannot be read"),
