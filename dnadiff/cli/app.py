@@ -44,9 +44,10 @@ def options(
     """What can be said before a verb; typer calls it first.
 
     Raises:
-        InputError: there are several processes that do not know of each other, or for a verb that takes one.
+        InputError: there are several processes for a verb that takes one, or ones that train and do not know it.
     """
-    require_torchrun()
+    if context.invoked_subcommand in ("train", "finetune"):  # others may be given shards
+        require_torchrun()
     here = world()
     if here.size > 1 and context.invoked_subcommand not in SHARED:
         raise InputError(
