@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,8 @@ def _halved(words: list[str]) -> str:
 
 
 def _finished(axes: Axes, *, log: str = "") -> Axes:
-    """With a legend; the axes that `log` names are logarithmic, with plain numbers."""
-    for name in log:
+    """With a legend; the axes that `log` names are logarithmic, with plain numbers, where there is anything above 0."""
+    for name in filter(partial(_has_positive, axes), log):
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -149,3 +150,9 @@ def _finished(axes: Axes, *, log: str = "") -> Axes:
     axes.legend(fontsize=9, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def _has_positive(axes: Axes, name: str) -> bool:
+    """Whether a line has a point above 0 along the x or the y axis."""
+    points = np.concatenate([np.asarray(line.get_xydata(), np.float64) for line in axes.lines])
+    return bool((points[:, "xy".index(name)] > 0).any())

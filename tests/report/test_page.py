@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from dnadiff.errors import InputError
-from dnadiff.report import sections
+from dnadiff.report import panels, sections
 from dnadiff.report.card import REAL, SAMPLES, SHUFFLED, Card, Sets
 from dnadiff.report.frechet import pinned_features
 from dnadiff.report.nearest import Nearest
@@ -133,6 +134,17 @@ def test_a_card_draws_on_axes_of_yours(card):
         assert drawn.get_ylabel() or drawn.get_yticklabels()
     with pytest.raises(InputError, match=r"'gcc': no such picture \(did you mean 'gc'\?\); there are kmers"):
         card.draw("gcc")
+
+
+def test_what_never_occurs_is_a_picture_too():
+    nothing, axes = np.zeros(3), Figure().add_subplot()
+    panels.scatter(axes, nothing, {SAMPLES: nothing, REAL: nothing}, x="motifs", y="motifs")
+    panels.rates(Figure().add_subplot(), {SAMPLES: nothing}, x="runs", y="runs").figure.canvas.draw()
+    unknown = dict.fromkeys([SAMPLES, REAL], np.full(3, np.nan))
+    panels.histogram(Figure().add_subplot(), unknown, x="CpG").figure.canvas.draw()
+    panels.survival(Figure().add_subplot(), unknown, x="CpG").figure.canvas.draw()
+    axes.figure.canvas.draw()
+    assert axes.get_xscale() == "linear"
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
