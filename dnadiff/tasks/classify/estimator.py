@@ -1,4 +1,4 @@
-"""A classifier of DNA as a scikit-learn estimator: strings in, classes out."""
+"""A classifier of DNA, or of text, as a scikit-learn estimator: strings in, classes out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from dnadiff import checkpoint
 from dnadiff.data.labelled.examples import Examples
 from dnadiff.data.labelled.folds import VALID_SHARE, Fold, grouped_folds
 from dnadiff.data.labelled.read import encoded
+from dnadiff.data.labelled.sentences import sentence_rows
+from dnadiff.data.text.tokenizer import KEPT, TextTokenizer, kept_tokenizer
+from dnadiff.errors import InputError
+from dnadiff.run import find_checkpoint
 from dnadiff.tasks.classify.linear import fit_linear
 from dnadiff.tasks.classify.network import build, features, fit, predict, save_classifier, set_head
 from dnadiff.tasks.classify.opened import layout_of
@@ -29,17 +33,21 @@ Labels = NDArray[Any]
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classes of sequences, by a network that is fine-tuned, or read as it is.
 
+    Sequences are strings over A C G T N; where `init` is a model of text, sentences, or tuples of those that belong
+    together.
+
     Args:
         init: run or checkpoint folder to start from; "none" for random weights.
         model: settings of the network where it starts from random weights, as a preset's `model`.
         probe: fit logistic regression on the network's mean features, instead of training all of it.
         epochs, batch_size, lr: of the training.
-        length: longest sequence; longer ones lose their end. None: as long as they are.
+        length: longest sequence, in bases or tokens; longer ones lose their end. None: as long as they are.
         random_state: seed of weights, order, strands, and the tenth of the sequences that chooses the best epoch.
 
     Attributes:
         classes_: (classes,) sorted.
         network_: the fitted `SequenceClassifier`, an `nn.Module`.
+        tokenizer_: of text; None for DNA.
 
     Examples:
         >>> Classifier(init="runs/hg38").fit(sequences, labels).predict(others)  # doctest: +SKIP
@@ -66,25 +74,27 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.length = length
         self.random_state = random_state
 
-    def fit(self, X: Sequence[str], y: Sequence[Any]) -> Self:
-        """Learn the classes of sequences over A C G T N, of any lengths.
+    def fit(self, X: Sequence[Any], y: Sequence[Any]) -> Self:
+        """Learn the classes of sequences of any lengths.
 
         Raises:
             ValueError: X and y of different lengths, labels that are no classes, or a single class.
             InputError: a sequence that is none, or `init` without a model.
         """
-        rows = _rows(X)
+        tokenizer = None if self.init == "none" else kept_tokenizer(find_checkpoint(Path(self.init).expanduser()))
+        rows = _rows(X, tokenizer)
         labels = np.asarray(y)
         check_consistent_length(X, labels)
         check_classification_targets(labels)
         self.classes_, label = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds the single class '{self.classes_[0]}'; a classifier needs two or more")
-        settings, examples = self._settings(), _labelled(rows, label)
+        settings, examples = self._settings(), _labelled(rows, label, tokenizer, self.length)
         fold = _split(label, self.random_state)
         layout = layout_of(settings.head, self.length)
         with torch.random.fork_rng():
-            network = build(settings, tuple(map(str, self.classes_)), self.length, self.random_state)
+            classes = tuple(map(str, self.classes_))
+            network = build(settings, classes, self.length, self.random_state, examples.vocab)
             if self.probe:
                 values = features(network.eval(), examples, layout, self.batch_size)
                 fitted, _ = fit_linear(values[fold.train], label[fold.train], values[fold.valid], label[fold.valid])
@@ -92,21 +102,20 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             else:
                 fit(
                     network, examples, fold, layout, settings, settings.optim, seed=self.random_state,
-                    both_strands=not network.is_symmetric,
+                    both_strands=tokenizer is None and not network.is_symmetric,
                 )  # fmt: skip
-        self.network_ = network.eval()
+        self.network_, self.tokenizer_ = network.eval(), tokenizer
         return self
 
-    def predict_proba(self, X: Sequence[str]) -> NDArray[np.float64]:
+    def predict_proba(self, X: Sequence[Any]) -> NDArray[np.float64]:
         """(sequences, classes), in the order of `classes_`."""
         check_is_fitted(self)
-        rows = _rows(X)
-        examples = _labelled(rows, np.zeros(len(rows), np.int64))
-        config = self.network_.config
+        rows, config = _rows(X, self.tokenizer_), self.network_.config
+        examples = _labelled(rows, np.zeros(len(rows), np.int64), self.tokenizer_, config.length)
         layout = layout_of(config.head, config.length)
         return predict(self.network_, examples, np.arange(len(rows)), layout, self.batch_size)
 
-    def predict(self, X: Sequence[str]) -> Labels:
+    def predict(self, X: Sequence[Any]) -> Labels:
         """(sequences,) the most probable class of each."""
         probabilities = self.predict_proba(X)
         labels: Labels = self.classes_[probabilities.argmax(1)]
@@ -115,18 +124,25 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the fitted network, its classes in their order, to a folder that `Classifier.load` opens."""
         check_is_fitted(self)
-        save_classifier(Path(folder), self.network_)
+        files = {} if self.tokenizer_ is None else {KEPT: self.tokenizer_.definition}
+        save_classifier(Path(folder), self.network_, files)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
         """Open what `save` or `dnadiff classify` wrote; classes are strings then.
 
         Raises:
-            InputError: there is no intact classifier.
+            InputError: there is no intact classifier, or one that predicts a number.
         """
-        network = checkpoint.load_classifier(Path(folder).expanduser())
+        path = Path(folder).expanduser()
+        network = checkpoint.load_classifier(path)
+        if not network.config.classes:
+            raise InputError(
+                f"{path}: predicts a number and no classes; open it with dnadiff.checkpoint.load_classifier"
+            )
         found = cls(length=network.config.length)
         found.classes_, found.network_ = np.array(network.config.classes), network
+        found.tokenizer_ = kept_tokenizer(path)
         return found
 
     def __sklearn_tags__(self) -> Any:
@@ -140,19 +156,26 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return resolve("classify/strict", words, flags)
 
 
-def _rows(sequences: Sequence[str]) -> list[str]:
+def _rows(sequences: Sequence[Any], tokenizer: TextTokenizer | None) -> list[Any]:
     if isinstance(sequences, str):
         raise ValueError("X is one string; pass a list of sequences")
     rows = list(sequences)
-    strange = [row for row in rows if not isinstance(row, str)]
-    if strange:
-        raise ValueError(f"X holds {strange[0]!r}; pass strings over A C G T N")
+    for row in rows:
+        is_pair = tokenizer is not None and isinstance(row, tuple) and all(isinstance(part, str) for part in row)
+        if not (isinstance(row, str) or is_pair):
+            what = "strings over A C G T N" if tokenizer is None else "sentences, or tuples of them"
+            raise ValueError(f"X holds {row!r}; pass {what}")
     return rows
 
 
-def _labelled(rows: list[str], label: NDArray[np.int64]) -> Examples:
-    names = [f"sequence {number}" for number in range(len(rows))]
-    return Examples(encoded("X", zip(names, rows, strict=True)), label.astype(np.int64), np.array(names))
+def _labelled(
+    rows: list[Any], label: NDArray[np.int64], tokenizer: TextTokenizer | None = None, length: int | None = None
+) -> Examples:
+    names, numbers = [f"sequence {number}" for number in range(len(rows))], label.astype(np.int64)
+    if tokenizer is None:
+        return Examples(encoded("X", zip(names, rows, strict=True)), numbers, np.array(names))
+    together = [(row,) if isinstance(row, str) else row for row in rows]
+    return Examples(sentence_rows(tokenizer, together, length), numbers, np.array(names), vocab=tokenizer.vocab)
 
 
 def _split(label: NDArray[np.int64], seed: int) -> Fold:

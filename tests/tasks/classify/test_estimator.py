@@ -184,3 +184,20 @@ def test_it_starts_from_a_run_that_was_trained(run, data):
     trained = dnadiff.load(run).network.network
     for name, tensor in trained.state_dict().items():
         assert torch.equal(model.network_.network.state_dict()[name], tensor)
+
+
+def test_sentences_and_pairs_are_classified_from_a_run_on_text(text_run, tmp_path):
+    rows = [(f"the {'cat' if i % 2 else 'mat'} sat {i}", "on it") for i in range(24)]
+    labels = np.array(["mat", "cat"] * 12)
+    model = dnadiff.Classifier(init=str(text_run), epochs=8, batch_size=4, lr=0.02).fit(rows, labels)
+    assert model.score(rows, labels) > 0.9
+    assert model.tokenizer_.vocab == model.network_.vocab
+    model.save(tmp_path / "model")
+    loaded = dnadiff.Classifier.load(tmp_path / "model")
+    assert np.allclose(loaded.predict_proba(rows), model.predict_proba(rows), atol=1e-6)
+    one = "the cat sat 1"
+    assert np.array_equal(loaded.predict_proba([one]), loaded.predict_proba([(one,)]))
+    with pytest.raises(ValueError, match=r"X holds 3; pass sentences, or tuples of them"):
+        loaded.predict([3])
+    with pytest.raises(ValueError, match=r"X holds \('A', 'C'\); pass strings over A C G T N"):
+        dnadiff.Classifier(**PROBE).fit([("A", "C"), "A"], ["a", "b"])
