@@ -10,7 +10,7 @@ import torch
 
 from dnadiff.errors import ResourceError
 
-MOST_LIST_BYTES = 40 << 20  # of the list of members; a set of 300,000 sequences has 33 MiB of it
+MOST_LIST_BYTES = 40 << 20  # of the list of members, 46 and a name for each: fewer than a million
 MOST_GROWTH = 100  # text grows three- to tenfold as it is unpacked
 HARMLESS_BYTES = 1 << 26
 SAFE_TORCH = "2.10"  # before it, `weights_only` let hostile files write beyond their memory (CVE-2026-24747)

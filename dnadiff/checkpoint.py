@@ -25,6 +25,7 @@ from dnadiff.data.text.tokenizer import KEPT
 from dnadiff.errors import InputError, ResourceError
 from dnadiff.files import sha256, unfinished
 from dnadiff.model import DiffusionModel, ModelConfig
+from dnadiff.models import Backbone
 from dnadiff.models.classifier import ClassifierConfig, SequenceClassifier
 from dnadiff.vocab import DNA, Vocab
 
@@ -33,6 +34,7 @@ MANIFEST = "manifest.json"  # with a checksum of every other file
 WEIGHTS = "weights.safetensors"
 TRAINING = "training.pt"
 OWN_DIGEST = "sha256_of_this"  # in the manifest, of all else that is in it
+MOST_UNHELD = 1 << 28  # numbers that settings may ask for beyond those of the file, which is then said not to fit
 LARGEST_HEADER = 1 << 20  # bytes, of the names and shapes of ten thousand tensors
 
 
@@ -131,11 +133,10 @@ def load(folder: Path) -> DiffusionModel:
         InputError: damaged files, unknown settings, or weights that do not fit.
     """
     verify(folder)
-    vocab = read_vocab(folder)
-    if vocab.digest() != DNA.digest() and not (folder / KEPT).is_file():
-        raise InputError(f"{folder}: its tokens are not DNA's, and no {KEPT} says what they mean; use another model")
-    model = DiffusionModel(settings.read(ModelConfig, folder / "config.yaml"), vocab)
-    load_tensors(model, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    config, vocab = settings.read(ModelConfig, folder / "config.yaml"), _understood_vocab(folder)
+    tensors = _tensors_for(config.model, vocab, folder)
+    model = DiffusionModel(config, vocab)
+    load_tensors(model, tensors, where=str(folder / WEIGHTS))
     return model.eval()
 
 
@@ -146,8 +147,10 @@ def load_classifier(folder: Path) -> SequenceClassifier:
         InputError: as `load`.
     """
     verify(folder)
-    model = SequenceClassifier(settings.read(ClassifierConfig, folder / "config.yaml"), read_vocab(folder))
-    load_tensors(model, read_tensors(folder / WEIGHTS), where=str(folder / WEIGHTS))
+    config, vocab = settings.read(ClassifierConfig, folder / "config.yaml"), _understood_vocab(folder)
+    tensors = _tensors_for(config.model, vocab, folder)
+    model = SequenceClassifier(config, vocab)
+    load_tensors(model, tensors, where=str(folder / WEIGHTS))
     return model.eval()
 
 
@@ -173,6 +176,14 @@ def read_vocab(folder: Path) -> Vocab:
     return vocab
 
 
+def _understood_vocab(folder: Path) -> Vocab:
+    """DNA's, or one whose tokenizer is beside it: letters in another order would be read as DNA without a word."""
+    vocab = read_vocab(folder)
+    if vocab.digest() != DNA.digest() and not (folder / KEPT).is_file():
+        raise InputError(f"{folder}: its tokens are not DNA's, and no {KEPT} says what they mean; use another model")
+    return vocab
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file.
 
@@ -186,6 +197,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error}); use another checkpoint") from None
+
+
+def _tensors_for(backbone: Backbone, vocab: Vocab, folder: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint, once it is sure that its settings do not ask for far more memory than these take."""
+    tensors = read_tensors(folder / WEIGHTS)
+    held = sum(tensor.numel() for tensor in tensors.values())
+    with torch.device("meta"):
+        asked = sum(parameter.numel() for parameter in backbone.build(vocab).parameters())
+    if asked > held + MOST_UNHELD:
+        raise InputError(
+            f"{folder / 'config.yaml'}: asks for a network of {asked:,} numbers, {WEIGHTS} holds {held:,}; "
+            "use another checkpoint"
+        )
+    return tensors
 
 
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:
