@@ -26,8 +26,9 @@ from dnadiff.rng import Stream, epoch_order, numpy_generator
 from dnadiff.training.callbacks import as_used
 from dnadiff.training.lit import LitSteps, StepResult
 from dnadiff.training.settings import OptimSettings, TrainSettings
-from dnadiff.training.steps import MOST_NAMED, StepBatch, StepLoader, lost_workers
+from dnadiff.training.steps import MOST_NAMED, StepBatch, StepLoader
 from dnadiff.training.trainer import make_trainer, moving_average, quiet, stop_on_signal
+from dnadiff.training.workers import lost_workers
 
 
 class LabelledSteps(Dataset[StepBatch]):
@@ -134,7 +135,7 @@ def fit_classes(
     course = train.model_copy(update={"max_steps": rate_steps or train.max_steps})
     with quiet(), stop_on_signal(keep):
         trainer = make_trainer(train, [*([ema] if ema else []), keep], enable_checkpointing=False)
-        with lost_workers(steps, lambda: trainer.global_step):
+        with lost_workers(lambda: steps.describe(trainer.global_step)):
             trainer.fit(LitSteps(model, loss, optim, course), loader)
     model.load_state_dict(keep.weights)
     model.eval()

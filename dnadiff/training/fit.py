@@ -18,8 +18,9 @@ from dnadiff.training.loggers import opened
 from dnadiff.training.metrics import Metrics, unit_of
 from dnadiff.training.recompute import recomputed
 from dnadiff.training.settings import OptimSettings, TrainSettings
-from dnadiff.training.steps import Rows, StepDataset, StepLoader, lost_workers, validation_batches
+from dnadiff.training.steps import Rows, StepDataset, StepLoader, validation_batches
 from dnadiff.training.trainer import make_trainer, moving_average, quiet, stop_on_signal
+from dnadiff.training.workers import lost_workers
 from dnadiff.world import ALONE, World, gathered
 
 log = logging.getLogger("dnadiff")
@@ -83,7 +84,7 @@ def fit(
             times=train.times, rank=here.rank, world_size=here.size,
         )  # fmt: skip
         loader = StepLoader(steps, start=start, stop=train.max_steps, workers=train.workers, timeout=train.read_timeout)
-        with lost_workers(steps, lambda: trainer.global_step):
+        with lost_workers(lambda: steps.describe(trainer.global_step)):
             trainer.fit(LitDiffusion(model, optim, train), loader, ckpt_path=resume, weights_only=True)
     model.eval()
 

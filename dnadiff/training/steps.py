@@ -5,8 +5,7 @@ So a resumed run needs one integer, workers cannot change the order, and ranks t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dnadiff.batch import Batch
 from dnadiff.diffusion.noise import DEFAULT_TIMES, Noise, Times, draw_noise, spread_times
-from dnadiff.errors import DnadiffError, InputError, ResourceError
+from dnadiff.errors import InputError
 from dnadiff.rng import Stream, epoch_order, numpy_generator
+from dnadiff.training.workers import located, outlive_signals
 
 MOST_NAMED = 8  # windows in a message
 
@@ -177,7 +177,7 @@ class StepLoader(DataLoader[StepBatch]):
         """`timeout`: seconds after which a step that a worker does not give is an error; 0: never."""
         super().__init__(
             _OrError(steps), batch_size=None, sampler=StepSampler(start, stop), num_workers=workers,
-            pin_memory=torch.cuda.is_available(), timeout=timeout if workers else 0,
+            pin_memory=torch.cuda.is_available(), timeout=timeout if workers else 0, worker_init_fn=outlive_signals,
         )  # fmt: skip
 
     def __iter__(self) -> Any:
@@ -204,39 +204,6 @@ class _OrError(Dataset[Any]):
             return self.steps[step]
         except Exception as error:
             return located(error, f"step {step + 1}")
-
-
-def located(error: Exception, where: str) -> Exception:
-    """The same error, whose message says where it happened."""
-    if isinstance(error, DnadiffError):
-        return type(error)(f"{where}: {error}")
-    if isinstance(error, MemoryError):
-        return error
-    if isinstance(error, OSError):
-        return ResourceError(f"{where}: {error.strerror or error}")
-    return RuntimeError(f"{where}: {error}" if type(error) is RuntimeError else f"{where}: {error!r}")
-
-
-@contextmanager
-def lost_workers(steps: Steps, step: Callable[[], int]) -> Iterator[None]:
-    """Say what was being read when a worker is killed or hangs.
-
-    Args:
-        step: the one that is worked on.
-
-    Raises:
-        ResourceError: a worker was lost.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader" not in str(error):
-            raise
-        what = "gave nothing in time" if "timed out" in str(error) else "was killed, maybe for want of memory"
-        raise ResourceError(
-            f"{steps.describe(step())}: a process that reads ahead {what}; the same command goes on from the last "
-            "checkpoint, with other train.workers if you add --force"
-        ) from error
 
 
 def validation_batches(

@@ -9,14 +9,7 @@ from small_runs import PLAIN, RandomRows, ended, forked, goes_on, n_steps, wait_
 
 from dnadiff.run import RunFolder
 
-
-def is_alone(process):
-    """That nothing is left of a process and its workers."""
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process, 0)
-
-
-@pytest.mark.parametrize(
+by_signal = pytest.mark.parametrize(
     "number",
     [
         pytest.param(signal.SIGINT, marks=pytest.mark.case(9)),
@@ -25,6 +18,15 @@ def is_alone(process):
     ],
     ids=["ctrl-c", "sigterm", "sigusr1"],
 )
+
+
+def is_alone(process):
+    """That nothing is left of a process and its workers."""
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process, 0)
+
+
+@by_signal
 def test_a_signal_saves_within_a_step_and_says_how_to_go_on(tmp_path, whole, number):
     run = RunFolder(tmp_path / "run")
 
@@ -40,12 +42,12 @@ def test_a_signal_saves_within_a_step_and_says_how_to_go_on(tmp_path, whole, num
     goes_on(PLAIN, run.path, whole)
 
 
-@pytest.mark.case(9)
-def test_ctrl_c_at_a_terminal_reaches_workers_too_and_leaves_none(tmp_path, whole):
+@by_signal
+def test_a_signal_to_every_process_is_outlived_by_workers_which_end_with_the_run(tmp_path, whole, number):
     path, slow = tmp_path / "run", RandomRows(lambda _: time.sleep(0.1))
     process = forked(lambda: PLAIN.changed(rows=slow, workers=2).run(path))
     assert wait_until(lambda: n_steps(path) >= 3, process=process)
-    os.killpg(process, signal.SIGINT)
+    os.killpg(process, number)  # as a terminal does, and a scheduler
     assert ended(process) == 130
     is_alone(process)
     assert n_steps(path) == RunFolder(path).steps()[-1] < PLAIN.train.max_steps
