@@ -18,8 +18,15 @@ from torch import Tensor, nn
 
 from dnadiff.config import Settings
 from dnadiff.errors import InputError
+from dnadiff.models.sizes import DEEPEST
 from dnadiff.vocab import Vocab
 
+LEFT_OUT = {  # settings for other tasks, what the library writes, and what is no masked language model
+    "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "id2label", "label2id", "problem_type",
+    "return_dict", "output_attentions", "output_hidden_states", "use_cache", "chunk_size_feed_forward",
+    "gradient_checkpointing", "is_folding_model", "esmfold_config", "vocab_list", "quantization_config", "is_decoder",
+    "is_encoder_decoder",
+}  # fmt: skip
 SEEN_IN_TRAINING = 1 - 0.15 * 0.8  # share of the letters that ESM was trained to read
 
 
@@ -39,11 +46,6 @@ class HuggingFace(Settings):
         """Channels of the features."""
         return int(self._of_library().hidden_size)
 
-    @property
-    def n_layers(self) -> int:
-        """Number of layers."""
-        return int(self._of_library().num_hidden_layers)
-
     def build(self, vocab: Vocab) -> MaskedLM:
         """A freshly initialised network, from torch's global generator.
 
@@ -59,6 +61,9 @@ class HuggingFace(Settings):
             InputError: as `build`.
         """
         settings = self._of_library()
+        if settings.num_hidden_layers > DEEPEST:
+            found = f"num_hidden_layers is {settings.num_hidden_layers:,}, more than {DEEPEST:,}"
+            raise InputError(f"{_name(self.config)}: {found}; use a config.json as it was published")
         try:
             model: nn.Module = library().AutoModelForMaskedLM.from_config(settings, trust_remote_code=False)
         except Exception as error:  # settings that do not fit each other fail anywhere
@@ -67,9 +72,11 @@ class HuggingFace(Settings):
 
     def _of_library(self) -> Any:
         """The library's settings object."""
-        kind = self.config.get("model_type")
+        kind = str(self.config.get("model_type"))
         if kind not in kinds():
             raise InputError(f"{_name(self.config)}: transformers has no masked language model of this kind")
+        if unknown := sorted(self.config.keys() - known_settings(kind)):
+            raise InputError(f"{_name(self.config)}: config.{unknown[0]} is not read; leave it out")
         try:
             return library().CONFIG_MAPPING[kind].from_dict(dict(self.config))
         except Exception as error:
@@ -94,6 +101,13 @@ def kinds() -> Collection[str]:
     library()
     names: Collection[str] = import_module("transformers.models.auto.modeling_auto").MODEL_FOR_MASKED_LM_MAPPING_NAMES
     return names
+
+
+def known_settings(kind: str) -> set[str]:
+    """Names of the settings of an architecture; those that choose code, kernels or labels are not among them."""
+    of_class = library().CONFIG_MAPPING[kind]
+    names = {*of_class().to_dict(), *of_class.attribute_map} - LEFT_OUT
+    return {name for name in names if not name.startswith("_") and "implementation" not in name}
 
 
 class Given(nn.Module):

@@ -13,15 +13,10 @@ import torch
 from torch import Tensor
 
 from dnadiff.errors import InputError
-from dnadiff.models.hf import HuggingFace, MaskedLM, kinds, library
+from dnadiff.models.hf import HuggingFace, MaskedLM, kinds, known_settings
 from dnadiff.models.renaming import refuse
 from dnadiff.vocab import Vocab
 
-WITHOUT_EFFECT = {  # on what the network computes: names, other tasks, what the library writes
-    "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "id2label", "label2id", "problem_type",
-    "return_dict", "output_attentions", "output_hidden_states", "use_cache", "chunk_size_feed_forward",
-    "gradient_checkpointing", "is_folding_model", "esmfold_config", "vocab_list",
-}  # fmt: skip
 REFUSED = {"quantization_config": "its weights are compressed", "is_decoder": "it is a decoder"}
 OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}  # of norms, by their ends
 PASSED_OVER = ("pooler.", "seq_relationship.", "contact_head.", "position_ids", "inv_freq")  # other heads, and buffers
@@ -37,16 +32,14 @@ def is_known(kind: object) -> bool:
 
 
 def from_published_config(config: Mapping[str, Any], *, where: str = "config.json") -> HuggingFace:
-    """Settings of a published model: those that its class has, without what chooses code, kernels or labels.
+    """Settings of a published model, without those that are not read.
 
     Raises:
         InputError: it is no plain masked language model.
     """
     refuse([f"{key}: {what}" for key, what in REFUSED.items() if config.get(key)], where, mend="name another model")
-    of_class = library().CONFIG_MAPPING[config["model_type"]]
-    known = {*of_class().to_dict(), *of_class.attribute_map} - {*WITHOUT_EFFECT, *REFUSED}
-    kept = {key: config[key] for key in sorted(known & config.keys()) if key[0] != "_" and "implementation" not in key}
-    return HuggingFace(config=kept)
+    known = known_settings(config["model_type"])
+    return HuggingFace(config={key: config[key] for key in sorted(known & config.keys())})
 
 
 def from_published(
@@ -63,8 +56,6 @@ def from_published(
     Raises:
         InputError: every name, shape and tie that does not fit, a tokenizer of more tokens, or logits that differ.
     """
-    if settings.n_layers > len(tensors):
-        raise InputError(f"{where}: has {len(tensors):,} tensors, its config.json {settings.n_layers:,} layers")
     given = {_named(name): tensor.float() for name, tensor in tensors.items()}
     with torch.device("meta"):  # sizes of any number, before any memory is taken
         shapes = {name: tensor.shape for name, tensor in settings.model().state_dict().items()}

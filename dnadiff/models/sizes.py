@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+DEEPEST = 1 << 10
 Width = Annotated[int, Field(gt=0, le=1 << 16)]
 """Channels, states, taps."""
-Depth = Annotated[int, Field(gt=0, le=1 << 10)]
+Depth = Annotated[int, Field(gt=0, le=DEEPEST)]
 """Layers, and how many times wider an inner layer is."""

@@ -254,7 +254,7 @@ def test_what_does_not_fit_is_refused(bert_folder):
         ({"model_type": "bart"}, "is no trunk with a head|is missing|config.json"),
         ({"hidden_size": -1}, "use a config.json as it was published"),
         ({"hidden_size": 10**8}, "word_embeddings.weight has shape .* use the config.json"),
-        ({"num_hidden_layers": 10**9}, "its config.json 1,000,000,000 layers"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000, more than 1,024; use a config.json"),
         ({"vocab_size": 20}, "word_embeddings.weight has shape"),
     ],
 )
@@ -293,8 +293,16 @@ def test_neither_code_nor_kernels_that_a_config_names_are_run(bert_folder, tmp_p
         bert_folder, auto_map={"AutoModelForMaskedLM": "modeling.Model", "AutoConfig": "modeling.Config"},
         attn_implementation="someone/kernel", _attn_implementation="someone/kernel",
     )  # fmt: skip
-    assert "implementation" not in str(dnadiff.load(bert_folder).network.config.model.config)
+    model = dnadiff.load(bert_folder)
+    assert "implementation" not in str(model.network.config.model.config)
     assert not (tmp_path / "ran").exists()
+    config = HuggingFace(config={**model.network.config.model.config, "attn_implementation": "someone/kernel"})
+    state = {checkpoint.WEIGHTS: model.network.state_dict()}
+    asked = model.network.config.model_copy(update={"model": config})
+    files = {"tokenizer.json": model.tokenizer.definition}
+    checkpoint.write(tmp_path / "ours", asked, model.network.vocab, state, about={}, files=files)
+    with pytest.raises(InputError, match=r"model_type 'bert': config\.attn_implementation is not read; leave it out"):
+        dnadiff.load(tmp_path / "ours")
 
 
 def test_rows_that_are_too_long_are_refused_in_one_line(folder):

@@ -1,4 +1,4 @@
-"""Weights in several files, sizes that nobody has, and networks for other programs."""
+"""Weights in several files, and sizes that nobody has."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from published_models import close, golden, write_dit, write_folder
 from safetensors.torch import load_file, save_file
 
 import dnadiff
+from dnadiff import checkpoint
+from dnadiff.config import decode
 from dnadiff.errors import InputError
+from dnadiff.model import ModelConfig
+from dnadiff.models.classifier import ClassifierConfig
 from dnadiff.run import find_checkpoint, origin
+from dnadiff.vocab import DNA
 
 FOUND = golden("caduceus_ps_add_tie_fused")
 INDEX = "model.safetensors.index.json"
@@ -107,6 +112,20 @@ def test_sizes_that_nobody_has_are_refused_at_once(tmp_path, change, message):
     began = time.process_time()
     refused(write_folder(tmp_path / "ps", {**FOUND.about["config"], **change}, FOUND.weights), message)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("model", [{"width": 1 << 16, "n_layers": 100}, {"kind": "dit", "width": 1 << 16}])
+def test_a_checkpoint_that_asks_for_far_more_than_it_holds_is_refused_before_it_is_built(tmp_path, model):
+    config = decode(ModelConfig, {"model": {"kind": "caduceus", **model}}, where="test")
+    weights = {checkpoint.WEIGHTS: {"network.norm.weight": torch.zeros(8)}}
+    checkpoint.write(tmp_path / "huge", config, DNA, weights, about={})
+    message = r"config\.yaml: asks for a network of [\d,]{14,} numbers, weights\.safetensors holds 8; use another"
+    with pytest.raises(InputError, match=message):
+        dnadiff.load(tmp_path / "huge")
+    classes = ClassifierConfig(model=config.model, classes=("a", "b"))
+    checkpoint.write(tmp_path / "classifier", classes, DNA, weights, about={})
+    with pytest.raises(InputError, match=message):
+        checkpoint.load_classifier(tmp_path / "classifier")
 
 
 def test_sizes_of_transformers_have_bounds_too(tmp_path):
