@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -15,11 +16,13 @@ from safetensors.torch import load_file, save_file
 import dnadiff
 from dnadiff import checkpoint
 from dnadiff.batch import Batch
+from dnadiff.data.text.tokenizer import open_tokenizer
 from dnadiff.errors import InputError
 from dnadiff.models.hf import HuggingFace
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks import train
 from dnadiff.tasks.settings import resolve
+from dnadiff.training.recompute import recomputed
 
 transformers = pytest.importorskip("transformers")
 
@@ -133,6 +136,23 @@ def test_rows_of_masks_alone_have_finite_logits(folder):
     assert len(dnadiff.load(folder).sample(2, length=9, steps=3)) == 2
 
 
+def test_blocks_that_are_computed_twice_have_the_same_gradient(folder):
+    network, vocab = (model := dnadiff.load(folder).network).network, model.vocab
+    tokens = rows(vocab)
+
+    def gradient():
+        network.zero_grad()
+        network(tokens).square().sum().backward()
+        return [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+
+    expected = gradient()
+    assert len(network.blocks) == 2
+    with recomputed(network.blocks):
+        found = gradient()
+    assert len(found) == len(expected) > 10
+    assert all(map(torch.equal, found, expected))
+
+
 def test_a_tokenizer_of_residues_is_the_library_s(tmp_path):
     ours = dnadiff.load(write(tmp_path / "esm", esm())).tokenizer
     library = transformers.EsmTokenizer(str(tmp_path / "esm" / "vocab.txt"))
@@ -142,13 +162,11 @@ def test_a_tokenizer_of_residues_is_the_library_s(tmp_path):
 
 
 def test_a_tokenizer_of_words_of_bases_is_the_library_s(tmp_path):
-    words = ["".join(w) for w in __import__("itertools").product("ATCG", repeat=3)]
+    words = ["".join(letters) for letters in itertools.product("ATCG", repeat=3)]
     tokens = ["<unk>", "<pad>", "<mask>", "<cls>", *words, *"ATCGN", "<eos>", "<bos>"]
     write(tmp_path, esm())
     (tmp_path / "vocab.txt").write_text("\n".join(tokens))
     library = transformers.EsmTokenizer(str(tmp_path / "vocab.txt"))
-    from dnadiff.data.text.tokenizer import open_tokenizer
-
     ours = open_tokenizer(str(tmp_path))
     for text in ("ATTACAG", "ATNACAGG", "NNACG", "A"):
         assert ours.encode([text]) == [library.encode(text, add_special_tokens=False)]
@@ -158,8 +176,6 @@ def test_a_tokenizer_of_words_of_bases_is_the_library_s(tmp_path):
 
 
 def test_a_tokenizer_keeps_case_where_its_settings_say_so(tmp_path):
-    from dnadiff.data.text.tokenizer import open_tokenizer
-
     (tmp_path / "vocab.txt").write_text("\n".join([*WORDS, "A"]))
     lower = open_tokenizer(str(tmp_path)).encode(["A"])
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
