@@ -11,7 +11,7 @@ from children import in_child
 from genomes import fasta_text
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
 from oracle import silent_if_wrong
 from small_rows import patient
 
@@ -20,7 +20,8 @@ from dnadiff.data.fasta import Genome
 from dnadiff.errors import InputError
 
 records = st.lists(st.text("ACGTNacgtu", max_size=150), min_size=1, max_size=4).filter(any)
-places = st.tuples(st.integers(0, 3), st.integers(-2, 160), st.integers(-2, 160))
+tenths = st.integers(-1, 11)
+places = st.tuples(st.integers(0, 8), tenths, tenths)  # of a contig, or none; the ends in tenths of its length
 
 
 class Reading(RuleBasedStateMachine):
@@ -32,7 +33,7 @@ class Reading(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="dnadiff-test-")
         self.path = Path(self.folder.name) / "genome.fa"
-        self.version, self.bases = 0, [""]
+        self.version, self.bases, self.n_reads = 0, [""], 0
 
     def teardown(self) -> None:
         self.folder.cleanup()
@@ -45,6 +46,7 @@ class Reading(RuleBasedStateMachine):
         self.write(bases, width, 0)
         return self.open()
 
+    @precondition(lambda self: self.n_reads > 3 * self.version)
     @rule(bases=records, width=st.integers(1, 40), age_s=st.sampled_from([-9000, 0, 9000]))
     def write(self, bases: list[str], width: int, age_s: int) -> None:
         """Another genome under the same name, as new, as old or younger than the one before."""
@@ -78,8 +80,10 @@ class Reading(RuleBasedStateMachine):
         in_child(lambda: self.check(reader, place, _tokens))
 
     def check(self, reader: tuple[Genome, int], place: tuple[int, int, int], how) -> None:
-        (genome, version), (number, start, end) = reader, place
+        (genome, version), number = reader, place[0] if place[0] > 7 else place[0] % len(self.bases)
         known = self.bases[number] if number < len(self.bases) else ""
+        start, end = sorted(tenth * max(len(known), 10) // 10 for tenth in place[1:])
+        self.n_reads += 1
         if version != self.version or not 0 <= start < end <= len(known):
             with pytest.raises(InputError):
                 how(genome, f"c{number}", start, end)

@@ -13,6 +13,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -81,13 +82,17 @@ def test_a_young_file_is_not_trusted(tmp_path: Path) -> None:
 
 
 @pytest.mark.case(24)
+@pytest.mark.parametrize("pack", [bytes, partial(gzip.compress, compresslevel=0)], ids=["plain", "gzip"])
 @pytest.mark.parametrize("age_s", [-5000, 0, 5000])
-def test_an_edit_is_noticed_whatever_its_time_of_writing(tmp_path: Path, n_scans: list[str], age_s: int) -> None:
+def test_an_edit_is_noticed_whatever_its_time_of_writing(
+    tmp_path: Path, n_scans: list[str], age_s: int, pack: Pack
+) -> None:
     """The same size, an older, equal or newer mtime, as after `cp -p` or `rsync -a`."""
-    path = open_fasta(tmp_path, TEXT).path
-    before = path.stat().st_mtime_ns
+    path = open_fasta(tmp_path, pack(TEXT.encode())).path
+    before, size = path.stat().st_mtime_ns, path.stat().st_size
     other = BASES[::-1]
-    path.write_text(fasta_text({"a": other, "b": BASES[:100]}))
+    path.write_bytes(pack(fasta_text({"a": other, "b": BASES[:100]}).encode()))
+    assert path.stat().st_size == size
     os.utime(path, ns=(before, before + age_s * 10**9))
     with silent_if_wrong():
         assert_reads(Genome.open(path, cache=tmp_path / "cache"), other)
