@@ -101,8 +101,8 @@ def read_facts(out: Path, unit: Unit, fingerprint: str | None = None) -> dict[st
         return None
     try:
         facts: dict[str, Any] = json.loads((folder / RESULT).read_text())
-        data = facts["data"]
-    except (OSError, ValueError, KeyError, TypeError):
+        data = str(facts["data"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{folder}: damaged; remove it, and it is run again") from None
     if fingerprint not in (None, data):
         raise InputError(f"{folder}: is of other rows than are given now; restore them, or choose another --out")
@@ -120,7 +120,7 @@ def read(out: Path, unit: Unit) -> Result | None:
         return None
     try:
         return _read_predictions(path, unit, facts)
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
         raise InputError(f"{path.parent}: damaged; remove it, and it is run again") from None
 
 

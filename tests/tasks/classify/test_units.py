@@ -11,7 +11,7 @@ import time
 import pytest
 
 from dnadiff import files
-from dnadiff.errors import DivergedError, InterruptedRun, ResourceError
+from dnadiff.errors import DivergedError, InputError, InterruptedRun, ResourceError
 from dnadiff.inference.draws import Shard
 from dnadiff.tasks.classify import methods, run, units
 from dnadiff.tasks.classify.task import Outcome
@@ -84,6 +84,36 @@ def test_ctrl_c_keeps_what_is_finished(plan, quick, tiny, tmp_path, monkeypatch)
     with pytest.raises(InterruptedRun, match="the same command goes on with what is not finished"):
         run.run(plan(quick, tiny, tmp_path / "run"))
     assert len(list((tmp_path / "run").rglob("result.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("result.json", text) for text in ("", "{", "[]", "{}", "[" * 100_000, '{"data": "x", "classes": 3}')),
+        *(("predictions.tsv", text) for text in ("row\nx", "row\nx\t1\t0\tnobody\tpoor\t0.5\t0.5\n")),
+    ],
+)
+def test_a_damaged_unit_is_told_and_how_to_go_on(name, text, finished_units):
+    settings, out = finished_units
+    unit = units.planned(settings, "tiny")[0]
+    path = unit.folder(out) / name
+    before = path.read_text()
+    path.write_text(text)
+    try:
+        with pytest.raises(InputError, match=rf"{path.parent.name}: damaged; remove it, and it is run again"):
+            units.read(out, unit)
+    finally:
+        path.write_text(before)
+    assert units.read(out, unit) is not None
+
+
+@pytest.fixture(scope="module")
+def finished_units(plan, quick, tiny, tmp_path_factory):
+    """Settings, and the folder of a finished run."""
+    settings = quick.model_copy(update={"baselines": ("majority",)})
+    out = tmp_path_factory.mktemp("out") / "run"
+    run.run(plan(settings, tiny, out))
+    return settings, out
 
 
 def test_shards_meet_in_one_folder(plan, quick, tiny, tmp_path):
