@@ -110,7 +110,7 @@ def _sources(path: Path) -> list[Path]:
     else:
         folder, weights = path, [path / name for name in WEIGHTS if (path / name).is_file()][:1]
         if not weights:
-            raise InputError(f"{path}: holds config.json but no {' or '.join(WEIGHTS)}; get the weights too")
+            raise InputError(f"{path}: holds config.json but no {WEIGHTS[0]} or {WEIGHTS[-1]}; get the weights too")
         if weights[0].suffix == ".json":
             weights += [path / name for name in sorted(set(_parts(weights[0]).values()))]
     beside = [folder / name for name in ("config.json", TOKENIZER_SETTINGS, *TOKENIZER)]
