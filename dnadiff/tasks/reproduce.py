@@ -149,14 +149,13 @@ def run(table: Table, planned: Sequence[TrainConfig], out: Path, *, scale: float
 
 
 def _listed(table: Table, corpora: Path | None) -> zeroshot.ZeroShot | None:
-    """The corpora of the table, at least one of which is there."""
+    """The corpora of the table that are there, at least one."""
     if corpora is None:
         return None
     if table.zeroshot is None:
         raise InputError(f"--data {corpora}: this table has no list of corpora (zeroshot: NAME); leave --data out")
     listed = zeroshot.read(table.zeroshot)
-    zeroshot.present(listed, corpora)
-    return listed
+    return listed.model_copy(update={"corpora": tuple(zeroshot.present(listed, corpora))})  # the others are told once
 
 
 def dry_run(table: Table, planned: Sequence[TrainConfig]) -> str:

@@ -29,7 +29,7 @@ CORPORA = """
 title: One corpus
 source: Nobody 2026
 settings: {data.rows: {kind: wrapped, separators: false, bounds: false}}
-corpora: [{name: Ours, path: ours.txt}]
+corpora: [{name: Ours, path: ours.txt}, {name: Absent, path: absent.txt}]
 """
 
 TEXT_TABLE = """
@@ -128,6 +128,7 @@ def test_rows_of_text_are_scored_on_corpora_that_they_have_not_seen(tmp_path, te
         reproduce.run(table, planned, out, scale=1.0, corpora=tmp_path / "nowhere")
     assert not out.exists()
     reproduce.run(table, planned, out, scale=1.0, corpora=tmp_path)
+    assert caplog.text.count("Absent is not there") == 2  # of the refused run above, and once of all rows
     numbers = json.loads((out / "trained" / "zeroshot" / "ours.json").read_text())
     text = (out / "table.md").read_text()
     assert "| model | Ours |" in text
