@@ -32,6 +32,7 @@ p { max-width: 48rem; }
 table { border-collapse: collapse; font-size: .875rem; margin: .5rem 0; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 th { background: #f4f4f4; }
+.scroll td:last-child { min-width: 12rem; }
 .facts td { overflow-wrap: anywhere; }
 .interval { color: #595959; white-space: nowrap; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }

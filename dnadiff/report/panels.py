@@ -93,7 +93,7 @@ def survival(axes: Axes, sets: Mapping[str, Floats], *, x: str) -> Axes:
 
 
 def rates(axes: Axes, sets: Mapping[str, Floats], *, x: str, y: str) -> Axes:
-    """A rate for each whole number from 1 on, (numbers,) for each set, on a logarithmic axis; zeros are left out."""
+    """A rate for each whole number from 1 on, (numbers,) for each set, on logarithmic axes; zeros are left out."""
     for name, values in sets.items():
         colour, line, marker = _style(name)
         places = np.flatnonzero(values > 0)
@@ -102,7 +102,7 @@ def rates(axes: Axes, sets: Mapping[str, Floats], *, x: str, y: str) -> Axes:
             markerfacecolor="none",
         )  # fmt: skip
     axes.set(xlabel=x, ylabel=y)
-    return _finished(axes, log="y")
+    return _finished(axes, log="xy")
 
 
 def intervals(axes: Axes, figures: Mapping[str, Measured], *, x: str, chance: float | None = None) -> Axes:
