@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -58,6 +59,8 @@ def search(name: str, seconds: int, folder: Path) -> None:
     for number, content in enumerate(SEEDS[name]):
         (corpus / str(number)).write_bytes(content)
     words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in word.encode()) + '"\n' for word in WORDS))
+
+    logging.disable()
 
     def try_one(content: bytes) -> None:
         try:

@@ -6,6 +6,7 @@ Each function of `PARSERS` takes the content of a file and a folder of its own, 
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,9 @@ def genome(folder: Path) -> Genome:
     return Genome.open(path, cache=folder / "cache")
 
 
+opened_once = cache(genome)
+
+
 def fasta(content: bytes, folder: Path) -> None:
     found = Genome.open(written(content, folder, "x.fa"), cache=folder / "cache")
     records = [record.split(b"\n") for record in (b"\n" + content).split(b"\n>")[1:]]
@@ -68,7 +72,7 @@ def bed(content: bytes, folder: Path) -> None:
 
 
 def vcf(content: bytes, folder: Path) -> None:
-    known = genome(folder)
+    known = opened_once(folder)
     for record in VcfFile(written(content, folder, "x.vcf"), known).records():
         for variant in record.variants:
             if isinstance(variant, Variant):
