@@ -52,11 +52,11 @@ def test_steps_are_the_sampler_s_if_it_has_steps(run):
     asked = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample, "run", lambda settings, *_, **__: asked.append(settings.sampler.steps))
-        cli.drawing.sample(run, steps=7)
-        cli.drawing.sample(run, ["sampler.kind=remdm"], steps=8)
+        cli.drawing.sample(str(run), steps=7)
+        cli.drawing.sample(str(run), ["sampler.kind=remdm"], steps=8)
     assert asked == [7, 8]
     with pytest.raises(InputError, match=r"^settings: sampler\.steps: kind 'first_hitting' has no such setting \(it"):
-        cli.drawing.sample(run, ["sampler.kind=first_hitting"], steps=7)
+        cli.drawing.sample(str(run), ["sampler.kind=first_hitting"], steps=7)
 
 
 def test_windows_counts_every_split(settings, capsys):
