@@ -149,7 +149,9 @@ def test_what_is_wrong_with_reading_is_said_and_ends_the_run(tmp_path, whole, ro
     recipe, said = PLAIN.changed(rows=rows, workers=workers, read_timeout=2), tmp_path / "said"
     process = forked(lambda: recipe.run(tmp_path / "run"), said=said)
     assert ended(process) == 3
-    assert re.fullmatch(f"dnadiff: {message}", said.read_text())
+    *steps, last = said.read_text().splitlines(keepends=True)
+    assert all(step.startswith("step ") for step in steps)
+    assert re.fullmatch(f"dnadiff: {message}", last)
     with pytest.raises(ProcessLookupError):
         os.killpg(process, 0)
     goes_on(PLAIN, tmp_path / "run", whole)
