@@ -1,4 +1,4 @@
-"""22 Mb of human and yeast for a small model of both, cut from whole genomes; chr20 and two yeast chromosomes to test it.
+"""22 Mb of human and yeast for a small model of both, cut from whole genomes; chr20, chrI and chrXVI to test it.
 
     python data_prep/human_yeast.py --hg19 hg19.fa.gz --hg38 hg38.fa.gz --saccer3 sacCer3.fa.gz --out human_yeast.fa.gz
     dnadiff finetune dna/human-yeast --ref human_yeast.fa.gz
