@@ -81,11 +81,19 @@ class MarkovModel:
         Raises:
             InputError: an order that was not counted, or an order with no base to score.
         """
+        return by_order(self.bits_and_bases(pieces, max_order))
+
+    def bits_and_bases(self, pieces: Iterable[np.ndarray], max_order: int | None = None) -> np.ndarray:
+        """(orders, 2): all bits of each order, 0 to `max_order`, and the bases they are of; sums can be added.
+
+        Raises:
+            InputError: an order that was not counted.
+        """
         highest = self.max_order if max_order is None else max_order
-        sums = np.zeros((highest + 1, 2))  # (orders, 2): bits, scored bases
+        sums = np.zeros((highest + 1, 2))
         for chunk in _chunks(pieces, CHUNK_BASES):
             sums += [_bits_and_bases(probs) for probs in self._probs_by_order(chunk, highest)]
-        return [_score(order, *row) for order, row in enumerate(sums)]
+        return sums
 
     def tune(self, valid_pieces: Iterable[np.ndarray]) -> MarkovModel:
         """The same counts with the prior weights and the order that are best on validation pieces (their first 4 Mb).
@@ -135,6 +143,15 @@ def fit(pieces: Iterable[np.ndarray], max_order: int = MAX_ORDER) -> MarkovModel
             table += np.bincount(codes[codes >= 0], minlength=table.size)
     both = [(table + on_the_other_strand(table)).reshape(-1, 4) for table in counts]
     return MarkovModel(tuple(both), prior_weights=(PRIOR_WEIGHTS[2],) * len(both))
+
+
+def by_order(sums: np.ndarray) -> list[MarkovScore]:
+    """Mean bits of each order from `MarkovModel.bits_and_bases`, (orders, 2).
+
+    Raises:
+        InputError: an order with no base to score.
+    """
+    return [_score(order, *row) for order, row in enumerate(sums)]
 
 
 def kmer_codes(tokens: np.ndarray, k: int) -> np.ndarray:

@@ -92,6 +92,11 @@ class WindowSet:
         contig, start, end, _ = self.coordinates(index)
         return f"{contig}:{start}-{end}"
 
+    def parts(self, indices: Ints) -> dict[str, Ints]:
+        """For each contig's name, which of some windows lie on it."""
+        contig = self.windows.contig[indices]
+        return {self.genome.index.names[i]: np.flatnonzero(contig == i) for i in np.unique(contig).tolist()}
+
     def regions(self) -> list[tuple[str, int, int]]:
         """Contig, start and end of the disjoint intervals that the windows cover."""
         merged = merge(self.windows.contig, self.windows.start, self.windows.start + self.length)

@@ -8,7 +8,9 @@ windows would, from a bootstrap over blocks of neighbouring windows, since neigh
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +72,7 @@ class Estimate(NamedTuple):
             known, from one sweep, or from fewer than two blocks of windows.
         n_windows, n_scored, n_sweeps: what was scored, and how often.
         batch_size: of the batches whose perplexities were averaged, the published way; None for the sound one.
+        parts: the same of parts of the windows, such as contigs, by name; empty where there is one part, or very many.
     """
 
     meaning: Meaning
@@ -81,6 +84,7 @@ class Estimate(NamedTuple):
     n_scored: int
     n_sweeps: int
     batch_size: int | None = None
+    parts: Mapping[str, Estimate] = MappingProxyType({})
 
     @property
     def bits_per_base(self) -> Interval:

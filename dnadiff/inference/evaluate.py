@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from dnadiff.rng import Stream, numpy_generator, row_uniforms
 
 Read = Callable[[np.ndarray], np.ndarray]
 ALL = Shard()
+MOST_PARTS = 32  # a table that one still reads
+NO_PARTS: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def evaluate(
@@ -89,15 +92,24 @@ def fill(
                 progress(len(rows))
 
 
-def combine(draws: Draws, measure: Measure, *, seed: int) -> Estimate:
+def combine(draws: Draws, measure: Measure, *, seed: int, parts: Mapping[str, np.ndarray] = NO_PARTS) -> Estimate:
     """The figure that complete draws give.
+
+    Args:
+        parts: numbers of the rows of each part that gets a figure of its own, by name; more than `MOST_PARTS` get none.
 
     Raises:
         InputError: nothing is scored.
     """
-    result = estimate(
-        draws.nats, draws.n_scored, generator=numpy_generator(seed, Stream.BOOTSTRAP), meaning=measure.meaning
-    )
+
+    def figure(rows: slice | np.ndarray) -> Estimate:
+        generator = numpy_generator(seed, Stream.BOOTSTRAP)
+        return estimate(draws.nats[:, rows], draws.n_scored[rows], generator=generator, meaning=measure.meaning)
+
+    result = figure(slice(None))
+    if 1 < len(parts) <= MOST_PARTS:
+        scored = {name: rows for name, rows in parts.items() if draws.n_scored[rows].any()}
+        result = result._replace(parts={name: figure(rows) for name, rows in scored.items()})
     if not measure.by_batch:
         return result
     generator = numpy_generator(seed, Stream.BOOTSTRAP, 2)

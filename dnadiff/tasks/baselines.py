@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dnadiff.data.genome import GenomeData, GenomeSplits
-from dnadiff.data.markov import MarkovModel, fit
+from dnadiff.data.markov import MarkovModel, by_order, fit
 from dnadiff.data.toy import toy_bounds
 from dnadiff.data.window_set import WindowSet
 from dnadiff.inference.estimate import Estimate, Interval, Meaning
@@ -29,11 +29,13 @@ class Baselines:
         markov: by order, counted on both strands of the training split, smoothing chosen on the validation split.
         chosen_order: the order with the lowest figure on the validation split.
         source: bounds of the entropy of the toy genome's source; None for a user's genome.
+        parts: `markov` of each contig that has bases for every order, by name.
     """
 
     markov: tuple[float, ...]
     chosen_order: int
     source: tuple[float, float] | None
+    parts: Mapping[str, tuple[float, ...]]
     letter: ClassVar[str] = "base"
     rows: ClassVar[str] = "windows"
 
@@ -46,9 +48,13 @@ class Baselines:
         """None."""
         return {}
 
+    def of(self, part: str) -> Baselines:
+        """Of one contig."""
+        return replace(self, markov=self.parts.get(part, ()), parts={})
+
     def as_numbers(self) -> dict[str, Any]:
-        """Everything, for JSON."""
-        return asdict(self)
+        """All but those of parts, for JSON."""
+        return {"markov": self.markov, "chosen_order": self.chosen_order, "source": self.source}
 
     def verdict(self, result: Estimate) -> str:
         """How good a figure is, and whether it can be true; levels alone where it is no likelihood."""
@@ -78,12 +84,18 @@ def measure(settings: TrainConfig, data: GenomeSplits) -> Baselines:
     scored: WindowSet = getattr(data, settings.evaluate.split)
     model = markov_chain(settings, data)
     chosen = settings.evaluate.chosen(len(scored))
-    pieces = _pieces(data, scored.regions()) if len(chosen) == len(scored) else scored.rows(chosen, epoch=None)
-    markov = tuple(score.bits_per_base for score in model.bits_by_order(pieces))
-    contigs = sorted({contig for contig, _, _ in scored.regions()})
-    source = toy_bounds(contigs) if settings.data.ref is None else None
+    contigs, regions = scored.parts(chosen), scored.regions()
+
+    def pieces(contig: str) -> Iterable[np.ndarray]:
+        if len(chosen) < len(scored):
+            return scored.rows(chosen[contigs[contig]], epoch=None)
+        return _pieces(data, [region for region in regions if region[0] == contig])
+
+    sums = {contig: model.bits_and_bases(pieces(contig)) for contig in contigs}
+    source = toy_bounds(sorted(contigs)) if settings.data.ref is None else None
+    parts = {contig: _markov(each) for contig, each in sums.items() if each[:, 1].all()}
     assert model.best_order is not None
-    return Baselines(markov, model.best_order, source)
+    return Baselines(_markov(sum(sums.values(), start=np.zeros(()))), model.best_order, source, parts)
 
 
 def markov_chain(settings: TrainConfig, data: GenomeSplits) -> MarkovModel:
@@ -95,6 +107,11 @@ def markov_chain(settings: TrainConfig, data: GenomeSplits) -> MarkovModel:
 def counted_pieces(data: GenomeSplits, windows: WindowSet) -> Iterator[np.ndarray]:
     """The tokens that windows cover; of a large genome, stretches spread evenly over it."""
     return _pieces(data, _sample(windows.regions()))
+
+
+def _markov(sums: np.ndarray) -> tuple[float, ...]:
+    """Bits per base by order."""
+    return tuple(score.bits_per_base for score in by_order(sums))
 
 
 def _ranges(orders: list[int]) -> str:

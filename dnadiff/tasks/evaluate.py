@@ -75,7 +75,8 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     if not draws.done.all():
         log.info("shard %d of %d is drawn; the last one prints the figures", *shard)
         return
-    result, levels = combine(draws, measure, seed=seed), levels_of(settings, data)
+    parts = windows.parts(how.chosen(len(windows)))
+    result, levels = combine(draws, measure, seed=seed, parts=parts), levels_of(settings, data)
     about = {
         "checkpoint": str(folder),
         settings.data.kind: str(data.source),
@@ -118,7 +119,7 @@ def score(model: DiffusionModel, windows: Rows, how: EvaluateSettings, *, seed: 
     _draw(draws, model, measure, windows, how, seed=seed, shard=ALL.part(here))
     for others in gathered(draws):
         draws.merge(others)
-    return combine(draws, measure, seed=seed)
+    return combine(draws, measure, seed=seed, parts=windows.parts(how.chosen(len(windows))))
 
 
 def _draw(

@@ -31,7 +31,18 @@ def describe(result: Estimate, levels: Levels) -> str:
     parts = ", ".join(f"{name} {_half_width(nats)}" for name, nats in halves.items())
     sweeps = counted(result.n_sweeps, "sweep")
     counts = f"{result.n_windows:,} {levels.rows}, {result.n_scored:,} {levels.letter}s, {sweeps}"
-    return "\n".join([result.meaning.value, *lines, f"95 % intervals; half-widths in bits: {parts}; {counts}"])
+    rests = f"95 % intervals; half-widths in bits: {parts}; {counts}"
+    return "\n".join([result.meaning.value, *lines, rests, *_by_part(result, levels)])
+
+
+def _by_part(result: Estimate, levels: Levels) -> list[str]:
+    """A line for each part, beside what it is read against."""
+    width = max(map(len, result.parts), default=0)
+    return [
+        f"  {name:{width}} {part.meaning.sign:2} {_shown(part.bits_per_base)}  {part.n_windows:,} {levels.rows}; "
+        + ", ".join(f"{beside} {level:.4f}" for beside, level in levels.of(name).lines().items())
+        for name, part in result.parts.items()
+    ]
 
 
 def learned(model: DiffusionModel) -> str | None:
@@ -40,12 +51,18 @@ def learned(model: DiffusionModel) -> str | None:
 
 
 def as_numbers(result: Estimate, levels: Levels, how: EvaluateSettings) -> dict[str, Any]:
-    """Everything that a figure is and rests on, for JSON."""
+    """Everything that a figure is and rests on, for JSON; `parts` has the same of each contig."""
+    parts = {name: _numbers(part, levels.of(name)) for name, part in result.parts.items()}
+    asked = {"split": how.split, "evaluate": how.model_dump(mode="json")}
+    return {**asked, **_numbers(result, levels), **({"parts": parts} if parts else {})}
+
+
+def _numbers(result: Estimate, levels: Levels) -> dict[str, Any]:
     figures = {name.replace(" ", "_"): figure._asdict() for name, figure in _figures(result, levels).items()}
     counts = {"n_windows": result.n_windows, "n_scored": result.n_scored, "n_sweeps": result.n_sweeps}
     halves = {"monte_carlo": result.monte_carlo, "windows": result.windows}
     return {
-        "split": how.split, "evaluate": how.model_dump(mode="json"), "meaning": result.meaning.value, **figures,
+        "meaning": result.meaning.value, **figures,
         **{f"{name}_half_width_nats": None if math.isnan(nats) else nats for name, nats in halves.items()},
         **counts, **levels.as_numbers(),
     }  # fmt: skip

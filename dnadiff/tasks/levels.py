@@ -32,6 +32,10 @@ class Levels(Protocol):
         """How good a figure is, and whether it can be true; levels alone where it is no likelihood."""
         ...
 
+    def of(self, part: str) -> Levels:
+        """Those of a part of the split, such as a contig."""
+        ...
+
     def as_numbers(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """All but those of parts, for JSON."""
         ...

@@ -53,6 +53,10 @@ class TextLevels:
         against = "above" if bits.low > self.unigram else "below" if bits.high < self.unigram else "not told apart from"
         return f"{levels}\n{bits.value:.3f} bits per token: {against} unigrams"
 
+    def of(self, part: str) -> TextLevels:
+        """The same."""
+        return self
+
     def as_numbers(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {"letter": self.letter, **asdict(self)}

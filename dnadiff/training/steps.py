@@ -46,6 +46,10 @@ class Rows(Protocol):
         """Where a row comes from, for messages."""
         ...
 
+    def parts(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Parts of the data that have figures of their own, such as contigs: which of the rows are of each, by name."""
+        ...
+
 
 @dataclass(frozen=True)
 class StepBatch:

@@ -94,6 +94,10 @@ class TextRows:
             return f"document {index + 1}"
         return f"token {index * self._stride + 1} on"
 
+    def parts(self, indices: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """None: a row may hold many documents."""
+        return {}
+
     @property
     def _body(self) -> int:
         """Tokens of a row that come from the corpus."""
