@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dnadiff import checkpoint
+from dnadiff.errors import counted
 from dnadiff.hub.download import is_reference
 from dnadiff.model import DiffusionModel
 from dnadiff.run import config_of, find_checkpoint
 
 FACTS = "facts"  # in the manifest of a saved model
-FROM_RUN = ("started", "seed", "parameters", "data", "assumptions", "init")
+FROM_RUN = ("started", "seed", "parameters", "data", "assumptions", "init", "trained", "machine")
 LIMITS = [
     "What it was trained on is above; how it does on other genomes, assemblies and species was not measured.",
     "It knows which letters are likely where. Nothing follows from that about function, expression, safety or disease: "
@@ -71,6 +72,8 @@ def card(model: DiffusionModel, facts: Mapping[str, Any], *, name: str, license:
 
 def _trained_on(facts: Mapping[str, Any], unchanged: bool) -> str:
     rows = {**facts.get("data", {}), **{name: facts[name] for name in ("step", "seed", "started") if name in facts}}
+    if spent := facts.get("trained"):
+        rows["letters read"] = f"{spent['letters']:,}, in {spent['hours']:.2g} hours on {_processors(facts['machine'])}"
     for name, sources in (("started from", facts.get("init")), ("published weights", facts.get("published"))):
         if sources:
             rows[name] = sources["name"]
@@ -80,6 +83,11 @@ def _trained_on(facts: Mapping[str, Any], unchanged: bool) -> str:
     table = [f"| {name} | {value} |" for name, value in rows.items()]
     known = ["| | |", "| --- | --- |", *table] if table else ["Nothing is recorded."]
     return "\n".join([*known, *([""] if changed or assumed else []), *changed, *assumed])
+
+
+def _processors(machine: Mapping[str, Any]) -> str:
+    """The GPUs that were there, else the cores."""
+    return ", ".join(machine["devices"]) or counted(machine["cores"], "core")
 
 
 def _figures(results: Mapping[str, Any] | None, unchanged: bool) -> str:
@@ -99,7 +107,19 @@ def _figures(results: Mapping[str, Any] | None, unchanged: bool) -> str:
     if markov := results.get("markov"):
         order = results.get("chosen_order", 0)
         lines += ["", f"Beside it a Markov chain of order {order}: {markov[order]:.4f} bits per base; uniform: 2."]
+        lines += _by_contig(results.get("parts", {}), order)
     return "\n".join(lines)
+
+
+def _by_contig(parts: Mapping[str, Any], order: int) -> list[str]:
+    """Bits per base of each contig that was scored, where there are several."""
+    rows = []
+    for name, part in parts.items():
+        value, low, high = (f"{part['bits_per_base'][end]:.4f}" for end in ("value", "low", "high"))
+        beside = (f"{part['markov'][order]:.4f}", f"{min(part['markov']):.4f}") if part["markov"] else ("-", "-")
+        rows.append(f"| {' | '.join((name, value, f'{low} to {high}', *beside))} |")
+    head = f"| contig | bits per base | 95 % interval | Markov order {order} | lowest of all orders |"
+    return ["", head, "| --- | --- | --- | --- | --- |", *rows] if rows else []
 
 
 def _limits(model: DiffusionModel) -> list[str]:

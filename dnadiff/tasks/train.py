@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from dnadiff.tasks.settings import TrainConfig, require_same_network, require_sa
 from dnadiff.tasks.summary import summarise
 from dnadiff.training.fit import fit
 from dnadiff.training.loggers import require_loggers
+from dnadiff.training.metrics import read_metrics
 from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import Vocab
 from dnadiff.world import STEP_PATIENCE, World, joined
@@ -75,8 +77,19 @@ def run(settings: TrainConfig, out: Path, *, force: bool = False) -> Path:
             optim=settings.optim, train=settings.train, data_fingerprint=data.fingerprint,
             letter=data.letter, files=data.files, here=here,
         )  # fmt: skip
+        if here.is_first:
+            folder.add_to_manifest(trained=spent(folder, settings))
         summarise(settings, data, folder, here)
     return out
+
+
+def spent(folder: RunFolder, settings: TrainConfig) -> dict[str, float]:
+    """The letters that training has read so far, and its hours by the run's own clock, without interruptions."""
+    rows, per_step = read_metrics(folder.metrics), settings.train.batch_size * settings.data.length
+    steps = [0, *(int(row["step"]) for row in rows)]
+    rates = [max(1, int(row["tokens_per_second"])) for row in rows]
+    seconds = sum((end - start) * per_step / rate for (start, end), rate in zip(pairwise(steps), rates, strict=True))
+    return {"letters": steps[-1] * per_step, "hours": round(seconds / 3600, 2)}
 
 
 def dry_run(settings: TrainConfig) -> dict[str, Any]:

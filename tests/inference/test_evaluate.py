@@ -106,6 +106,21 @@ def test_the_published_perplexity_averages_exponentials_of_batches(model):
     assert result.batch_size == 4
 
 
+def test_parts_have_figures_of_their_own_which_add_up(model):
+    tokens = letters()
+    tokens[5:7] = DNA.unknown
+    found, measure = Draws.empty(3, N_ROWS, 4), likelihood(model)
+    fill(found, model, measure, lambda rows: tokens[rows], seed=0)
+    parts = {"first": np.arange(5), "unknown": np.arange(5, 7), "last": np.arange(7, N_ROWS)}
+    result = combine(found, measure, seed=0, parts=parts)
+    assert [*result.parts] == ["first", "last"]
+    total = sum(part.nats.value * part.n_scored for part in result.parts.values())
+    assert total == pytest.approx(result.nats.value * result.n_scored)
+    assert result.parts["first"].n_windows == 5
+    assert combine(found, measure, seed=0, parts={"all": np.arange(N_ROWS)}).parts == {}
+    assert combine(found, measure, seed=0, parts={str(i): np.array([i]) for i in range(40)}).parts == {}
+
+
 def test_an_exact_objective_is_drawn_once_and_has_no_monte_carlo_error(model):
     measure = likelihood(model)._replace(meaning=Meaning.EXACT)
     result = figure(model, measure, letters(), sweeps=5)

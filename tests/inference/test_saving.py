@@ -24,7 +24,13 @@ RESULTS = {
     "checkpoint": "step-00000003", "split": "test", "evaluate": {"protocol": "strict"},
     "meaning": "an upper bound on -log p", "bits_per_base": {"value": 1.91234, "low": 1.9, "high": 1.92},
     "n_windows": 64, "n_scored": 4096, "n_sweeps": 5, "markov": [1.99, 1.95, 1.96], "chosen_order": 1,
+    "parts": {
+        "chr7": {"bits_per_base": {"value": 1.8, "low": 1.7, "high": 1.9}, "markov": [1.98, 1.94, 1.93]},
+        "tiny": {"bits_per_base": {"value": 1.9, "low": 1.8, "high": 2.0}, "markov": []},
+    },
 }  # fmt: skip
+
+SPENT = {"trained": {"letters": 40_960_000, "hours": 1.62}, "machine": {"cores": 2, "devices": []}}
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def run(tmp_path):
     (folder / "metrics.csv").write_text("step\n")
     (folder / "results.json").write_text(json.dumps(RESULTS))
     data = {"genome": "/somebody/here/small.fa", "bases": "9,000", "fingerprint": "f1e2"}
-    (folder / "manifest.json").write_text(json.dumps({"data": data, "seed": 5, "assumptions": ["the rate"]}))
+    (folder / "manifest.json").write_text(json.dumps({"data": data, "seed": 5, "assumptions": ["the rate"], **SPENT}))
     return folder
 
 
@@ -71,9 +77,11 @@ def test_the_card_says_what_the_run_recorded(run, tmp_path):
     text = (tmp_path / "saved" / "README.md").read_text()
     assert text.startswith("---\nlicense: apache-2.0\nlibrary_name: dnadiff\n")
     for said in (
-        "| genome | small.fa |", "| fingerprint | f1e2 |", "| seed | 5 |", "| step | 3 |", "- Assumed: the rate",
+        "| genome | small.fa |", "| fingerprint | f1e2 |", "| seed | 5 |", "| step | 3 |",
+        "| letters read | 40,960,000, in 1.6 hours on 2 cores |", "- Assumed: the rate",
         "An upper bound on -log p. Split test, protocol strict, 64 windows, 4,096 letters, 5 sweeps.",
         "| bits per base | 1.9123 | 1.9000 to 1.9200 |", "Markov chain of order 1: 1.9500 bits per base",
+        "| chr7 | 1.8000 | 1.7000 to 1.9000 | 1.9400 | 1.9300 |", "| tiny | 1.9000 | 1.8000 to 2.0000 | - | - |",
         'dnadiff.load("hf:me/mine")', "not for clinical use",
     ):  # fmt: skip
         assert said in text.replace("neither its scores nor its samples are for clinical use", "not for clinical use")

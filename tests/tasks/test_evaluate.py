@@ -45,6 +45,24 @@ def test_the_file_holds_what_the_run_reports_and_every_choice(run, tmp_path, cap
     assert json.loads(capsys.readouterr().out) == found
 
 
+@pytest.mark.parametrize("words", [[], ["evaluate.max_windows=null"]])
+def test_every_contig_has_its_figure_beside_its_own_markov_chains(run, genome, tmp_path, capsys, words):
+    other = tmp_path / "other.fa"
+    other.write_text(genome.read_text() + ">chrD\n" + "GC" * 600 + "\n")
+    settings = evaluate.settings_of(run, ["data.split.test=[chrC,chrD]", *words], {"data.ref": str(other)})
+    evaluate.run(settings, run, str(tmp_path / "eval.json"))
+    found = json.loads((tmp_path / "eval.json").read_text())
+    parts = found["parts"]
+    assert [*parts] == ["chrC", "chrD"]
+    assert sum(part["n_windows"] for part in parts.values()) == found["n_windows"]
+    assert parts["chrC"]["markov"][0] < found["markov"][0] < parts["chrD"]["markov"][0]
+    assert parts["chrD"]["markov"][0] == pytest.approx(-math.log2(0.15), abs=0.1)
+    low, high = sorted(part["bits_per_base"]["value"] for part in parts.values())
+    assert low < found["bits_per_base"]["value"] < high
+    printed = capsys.readouterr().out
+    assert re.search(r"^  chrD <= \d\.\d{4} .* windows; uniform 2.0000, Markov order 0 2\.", printed, re.MULTILINE)
+
+
 def test_shards_meet_beside_the_output_and_give_its_bytes(run, tmp_path, capsys):
     words = ["evaluate.batch_size=3", "evaluate.sweeps=3"]
     figures(run, tmp_path / "whole.json", *words)
