@@ -27,6 +27,8 @@ LEFT_OUT = {  # settings for other tasks, what the library writes, and what is n
     "gradient_checkpointing", "is_folding_model", "esmfold_config", "vocab_list", "quantization_config", "is_decoder",
     "is_encoder_decoder",
 }  # fmt: skip
+SIZES = ("hidden_size", "num_hidden_layers")
+POSITIONS = ("position_embeddings", "embed_positions")  # ends of the names of tables
 SEEN_IN_TRAINING = 1 - 0.15 * 0.8  # share of the letters that ESM was trained to read
 
 
@@ -67,7 +69,7 @@ class HuggingFace(Settings):
         try:
             model: nn.Module = library().AutoModelForMaskedLM.from_config(settings, trust_remote_code=False)
         except Exception as error:  # settings that do not fit each other fail anywhere
-            raise InputError(f"{_name(self.config)}: {_reason(error)}; use a config.json as it was published") from None
+            raise InputError(f"{_name(self.config)}: {reason(error)}; use a config.json as it was published") from None
         return model
 
     def _of_library(self) -> Any:
@@ -78,9 +80,12 @@ class HuggingFace(Settings):
         if unknown := sorted(self.config.keys() - known_settings(kind)):
             raise InputError(f"{_name(self.config)}: config.{unknown[0]} is not read; leave it out")
         try:
-            return library().CONFIG_MAPPING[kind].from_dict(dict(self.config))
+            settings = library().CONFIG_MAPPING[kind].from_dict(dict(self.config))
         except Exception as error:
-            raise InputError(f"{_name(self.config)}: {_reason(error)}; use a config.json as it was published") from None
+            raise InputError(f"{_name(self.config)}: {reason(error)}; use a config.json as it was published") from None
+        if missing := [name for name in SIZES if not isinstance(getattr(settings, name, None), int)]:
+            raise InputError(f"{_name(self.config)}: has no {missing[0]} of its own; name another model")
+        return settings
 
 
 def library() -> Any:
@@ -182,11 +187,10 @@ class MaskedLM(nn.Module):
 
 def _longest(trunk: nn.Module) -> int:
     """Tokens for which there are positions; those that count from behind the padding's have fewer than rows."""
-    tables = [
-        module for name, module in trunk.named_modules()
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding)
-    ]  # fmt: skip
-    rows = [table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
+    tables: list[Any] = [
+        module for name, module in trunk.named_modules() if name.endswith(POSITIONS) and hasattr(module, "padding_idx")
+    ]
+    rows = [len(table.weight) - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
     return min(rows, default=torch.iinfo(torch.int64).max)
 
 
@@ -210,5 +214,6 @@ def _name(config: Mapping[str, Any]) -> str:
     return f"model_type {config.get('model_type')!r}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What the library says, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

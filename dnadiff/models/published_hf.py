@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dnadiff.errors import InputError
-from dnadiff.models.hf import HuggingFace, MaskedLM, kinds, known_settings
+from dnadiff.models.hf import HuggingFace, MaskedLM, kinds, known_settings, reason
 from dnadiff.models.renaming import refuse
 from dnadiff.vocab import Vocab
 
@@ -85,16 +85,26 @@ def from_published(
 
 @torch.no_grad()
 def _tried(model: Any, vocab: Vocab, where: str) -> MaskedLM:
-    """Our network, whose logits are those of the library's."""
+    """Our network, whose logits are those of the library's, and do not depend on the padding behind a row."""
     rows = int(model.config.vocab_size)
     if rows < vocab.size:
         raise InputError(f"{where}: has {rows:,} tokens, its tokenizer {vocab.size:,} with the mask; get them anew")
     place = torch.arange(N_TRIED)
     tokens = vocab.letter_ids[place % vocab.n_letters].where(place % 3 > 0, vocab.mask)[None]
-    expected = model(tokens).logits[..., : vocab.size]
-    network = MaskedLM(model, vocab)
-    if not torch.allclose(network(tokens), expected, atol=1e-5, rtol=1e-4):
+    is_row = (place < N_TRIED // 2)[None]
+    try:
+        expected = model(tokens).logits[..., : vocab.size]
+        network = MaskedLM(model, vocab)
+        found, alone = network(tokens), network(tokens[:, : N_TRIED // 2])
+        padded = network(tokens.where(is_row, vocab.pad), valid=is_row)[:, : N_TRIED // 2]
+    except InputError:
+        raise
+    except Exception as error:  # an architecture that needs more than tokens fails anywhere
+        raise InputError(f"{where}: cannot read a row of tokens ({reason(error)}); name another model") from None
+    if not torch.allclose(found, expected, atol=1e-5, rtol=1e-4):
         raise InputError(f"{where}: its head reads more than the features of its trunk; name another model")
+    if (padded - alone).abs().max() > 1e-3 * alone.abs().max():
+        raise InputError(f"{where}: reads the padding behind a row as if it were part of it; name another model")
     return network
 
 

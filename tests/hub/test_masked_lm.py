@@ -268,6 +268,7 @@ def test_what_does_not_fit_is_refused(bert_folder):
         ({"is_decoder": True}, "is_decoder: it is a decoder; name another model"),
         ({"model_type": "gpt2"}, "model_type is 'gpt2'; read are caduceus, mdlm, and"),
         ({"model_type": "bart"}, "is no trunk with a head|is missing|config.json"),
+        ({"model_type": "perceiver"}, "model_type 'perceiver': has no hidden_size of its own; name another model"),
         ({"hidden_size": -1}, "use a config.json as it was published"),
         ({"hidden_size": 10**8}, "word_embeddings.weight has shape .* use the config.json"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000, more than 1,024; use a config.json"),
@@ -286,6 +287,33 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(bert_folder):
         file.write("\nmore")
     with pytest.raises(InputError, match="has 39 tokens, its tokenizer 40 with the mask; get them anew"):
         find_checkpoint(bert_folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (lambda: transformers.FNetConfig(max_position_embeddings=32, **SIZES), "reads the padding behind a row"),
+        (lambda: transformers.ConvBertConfig(embedding_size=16, **SIZES), "reads the padding behind a row"),
+        (lambda: transformers.LongformerConfig(attention_window=8, **SIZES), "cannot read a row of tokens"),
+    ],
+    ids=["fnet", "convbert", "longformer"],
+)
+def test_architectures_that_read_more_than_the_tokens_of_a_row_are_refused(config, message, tmp_path):
+    settings = config()
+    settings.vocab_size = len(WORDS)
+    with pytest.raises(InputError, match=f"model.safetensors: {message}.*; name another model") as caught:
+        find_checkpoint(write(tmp_path, settings))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["roformer", "ibert"])
+def test_positions_are_counted_whatever_their_table_is_called(kind, bert_folder):
+    vocab = dnadiff.load(bert_folder).network.vocab
+    sizes = {"vocab_size": vocab.size, "max_position_embeddings": 40, "pad_token_id": 1, **SIZES}
+    network = HuggingFace(config={"model_type": kind, **sizes}).build(vocab)
+    assert network(torch.full((1, network.longest), vocab.letters[5])).isfinite().all()
+    with pytest.raises(InputError, match=f"reads {network.longest} tokens at most, not {network.longest + 1}; lower"):
+        network(torch.full((1, network.longest + 1), vocab.letters[5]))
 
 
 def test_names_of_old_and_other_heads_are_known(bert_folder):
