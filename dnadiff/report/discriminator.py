@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dnadiff.data.labelled.folds import grouped_folds
 from dnadiff.data.leakage.groups import groups
 from dnadiff.data.leakage.sequences import InMemory
+from dnadiff.errors import InputError
 from dnadiff.report.kmers import kmer_counts
 from dnadiff.report.measured import Measured
 
@@ -29,15 +30,17 @@ def auroc(one: Tokens, other: Tokens, *, folds: int, seed: int) -> Measured:
         one, other: (n, length) tokens.
 
     Raises:
-        InputError: fewer unrelated sequences than folds.
+        InputError: fewer unrelated sequences than folds, or so many related ones that a fold holds one set alone.
     """
     rows = np.concatenate([one, other])
     label = np.repeat([1, 0], [len(one), len(other)])
     fold = grouped_folds(label, groups(InMemory.of(rows)), n_folds=folds, seed=seed)
+    if not all((np.bincount(fold[label == number], minlength=folds) > 0).all() for number in (0, 1)):
+        raise InputError(f"related sequences leave one of {folds} folds without one of the sets; use fewer folds")
     areas, variances = zip(*_each_fold(_frequencies(rows), label, fold), strict=True)
     half = 1.96 * float(np.sqrt(np.sum(variances))) / len(areas)
     area = float(np.mean(areas))
-    return Measured(area, area - half, area + half)
+    return Measured(area, max(area - half, 0.0), min(area + half, 1.0))
 
 
 def _each_fold(x: Floats, label: NDArray[np.int64], fold: NDArray[np.int64]) -> Iterator[tuple[float, float]]:

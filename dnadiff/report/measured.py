@@ -23,8 +23,8 @@ class Measured(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Of the interval, which may be cut off at 0."""
-        return self.high - self.value
+        """Of the interval, which may be cut off on one side, at the least or the largest value that there is."""
+        return max(self.high - self.value, self.value - self.low)
 
 
 def jackknife(statistic: Callable[[Ints], float], n: int) -> Measured:

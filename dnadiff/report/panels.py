@@ -147,7 +147,7 @@ def _finished(axes: Axes, *, log: str = "") -> Axes:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_formatter(NullFormatter())
-    axes.legend(fontsize=9, frameon=False)
+    axes.legend(loc="best", fontsize=9, frameon=False)  # named: unnamed, a slow machine warns that it is slow
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 

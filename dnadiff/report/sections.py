@@ -273,7 +273,7 @@ def _spectrum(sets: Sets) -> Picture:
     """Samples and other real windows against the reference, k-mer by k-mer."""
     chosen = {"reference": sets.reference, **{name: sets.groups[name] for name in (SAMPLES, REAL)}}
     totals = {name: kmer_counts(rows, SCATTERED_K).sum(0) for name, rows in chosen.items()}
-    shares = {name: total / total.sum() for name, total in totals.items()}
+    shares = {name: total / max(total.sum(), 1) for name, total in totals.items()}
     reference = shares.pop("reference")
     alt = f"Frequency of each {SCATTERED_K}-mer in samples and in other real windows, against the reference."
     return Picture(

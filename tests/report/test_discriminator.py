@@ -41,6 +41,26 @@ def test_copies_and_their_other_strands_are_in_one_fold():
     assert 0.2 < again.value < 0.8
 
 
+def test_the_interval_ends_where_areas_do():
+    """Nearly all pairs are in order, so that the plain interval would be beyond 1."""
+    odd = np.concatenate([rows(29, A=0.5, T=0.5), rows(1)])
+    found = auroc(odd, rows(30), folds=2, seed=0)
+    assert found.value < 1
+    assert found.high == 1
+    assert found.half_width == found.value - found.low
+    assert found.half_width > 1 - found.value
+
+
+def test_folds_that_hold_one_set_alone_are_an_error():
+    """Copies of each other in numbers such that five folds cannot share both sets out."""
+    numbers = [(6, 7), (3, 5), (2, 2), (4, 0), (1, 0), (1, 1), (0, 2)]
+    kinds = rows(len(numbers))
+    one, other = (np.repeat(kinds, each, 0) for each in zip(*numbers, strict=True))
+    with pytest.raises(InputError, match="leave one of 5 folds without one of the sets; use fewer folds"):
+        auroc(one, other, folds=5, seed=0)
+    assert auroc(one, other, folds=2, seed=0).value == pytest.approx(0.5, abs=0.5)
+
+
 def test_too_few_unrelated_sequences_are_an_error():
     with pytest.raises(InputError, match=r"fewer than 5 folds"):
         auroc(np.repeat(rows(2), 10, 0), rows(20), folds=5, seed=0)

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from dnadiff.dna import encode
 from dnadiff.errors import InputError
 from dnadiff.report import panels, sections
 from dnadiff.report.card import REAL, SAMPLES, SHUFFLED, Card, Sets
@@ -134,6 +135,14 @@ def test_a_card_draws_on_axes_of_yours(card):
         assert drawn.get_ylabel() or drawn.get_yticklabels()
     with pytest.raises(InputError, match=r"'gcc': no such picture \(did you mean 'gc'\?\); there are kmers"):
         card.draw("gcc")
+
+
+def test_sequences_without_letters_are_a_page_too():
+    rng = np.random.default_rng(1)
+    reference, real, shuffled = rng.integers(7, 11, (3, 10, 80)).astype(np.uint8)
+    unknown = np.full_like(reference, encode("N")[0])
+    sets = Sets(reference, {SAMPLES: unknown, REAL: real, SHUFFLED: shuffled})
+    assert "k-mers" in html(Card({}, "", [sections.kmers(sets), sections.composition(sets), sections.repeats(sets)]))
 
 
 def test_what_never_occurs_is_a_picture_too():
