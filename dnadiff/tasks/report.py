@@ -109,9 +109,9 @@ def run(settings: ReportSettings, asked: Asked, out: Path | None, motifs: str | 
     folder = (out or _default_out(asked)).expanduser()
     if folder.exists() and not (folder.is_dir() and ((folder / PAGE).is_file() or not any(folder.iterdir()))):
         raise InputError(f"{folder}: is there and is no report; choose another --out")
-    card = compare(settings, asked, motifs)
     with unfinished(folder) as temporary:
-        temporary.mkdir()
+        temporary.mkdir()  # before the long work
+        card = compare(settings, asked, motifs)
         write(card, temporary)
     readings = [figure.reading for section in card.sections for figure in section.figures if figure.reading]
     log.info(
@@ -123,16 +123,18 @@ def run(settings: ReportSettings, asked: Asked, out: Path | None, motifs: str | 
 def dry_run(settings: ReportSettings, asked: Asked, motifs: str | None) -> str:
     """What `run` would compare."""
     samples = open_samples(settings, asked)
-    real = open_real(settings, asked, samples.rows.shape[1])
+    real = open_real(settings, asked, samples.length)
     n_motifs = f"; {counted(len(read_motifs(motifs)), 'motif')}" if motifs else ""
-    return f"{_n(settings, samples, real):,} of {len(samples.rows):,} samples; {real.about}; {real.training}{n_motifs}"
+    return f"{_n(settings, samples, real):,} of {len(samples.names):,} samples; {real.about}; {real.training}{n_motifs}"
 
 
 def compare(settings: ReportSettings, asked: Asked, motifs: str | None) -> Card:
     """As `report_card` says."""
     log.info("opening the data")
+    if motifs is not None:
+        read_motifs(motifs)  # again below, for the GC content of the reference: a mistake is told before the long work
     samples = open_samples(settings, asked)
-    real = open_real(settings, asked, samples.rows.shape[1])
+    real = open_real(settings, asked, samples.length)
     model = None if asked.run is None else checkpoint.load(find_checkpoint(asked.run))
     log.info("drawing real windows, and a Markov chain of order %d", settings.markov_order)
     sets, names = _draw(settings, samples, real)
@@ -155,11 +157,11 @@ def _draw(settings: ReportSettings, samples: Samples, real: Real) -> tuple[Sets,
     """All sets, and the names of the samples among them."""
     n, order = _n(settings, samples, real), settings.markov_order
     generator = numpy_generator(settings.seed, Stream.BOOTSTRAP, 4)
-    chosen = generator.permutation(len(samples.rows))[:n]
+    chosen = generator.permutation(len(samples.names))[:n].tolist()
     windows = real.windows.rows(generator.permutation(len(real.windows))[: 2 * n], epoch=None)
     chain = fit(counted_pieces(real.data, real.train), order)
     groups = {
-        SAMPLES: samples.rows[chosen],
+        SAMPLES: np.stack([samples.read(number) for number in chosen]),
         REAL: windows[n:],
         f"Markov chain, order {order}": draw_markov(chain, order, n=n, length=windows.shape[1], rng=generator),
         SHUFFLED: np.stack([shuffle_dinucleotides(row, generator) for row in windows[n:]]),
@@ -168,7 +170,7 @@ def _draw(settings: ReportSettings, samples: Samples, real: Real) -> tuple[Sets,
 
 
 def _n(settings: ReportSettings, samples: Samples, real: Real) -> int:
-    return min(settings.n, len(samples.rows), len(real.windows) // 2)
+    return min(settings.n, len(samples.names), len(real.windows) // 2)
 
 
 def _motifs(sets: Sets, path: str, settings: ReportSettings) -> Section:

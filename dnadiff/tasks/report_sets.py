@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -68,32 +68,34 @@ class Asked(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Generated sequences of one length.
+    """Generated sequences of one length, read as they are asked for.
 
     Attributes:
-        rows: (n, length) tokens.
         names: one for each.
+        length: bases.
         about: where they are from, and what their file says of them, by name.
+        read: number of a sample -> its tokens, (length,).
     """
 
-    rows: Tokens
     names: list[str]
+    length: int
     about: dict[str, str]
+    read: Callable[[int], Tokens]
 
 
 class Real(NamedTuple):
     """Real DNA.
 
     Attributes:
-        data: windows of the samples' length.
-        windows: those that are compared with.
-        train: those that were trained on, at the length that they were trained on; all windows where nothing is known.
+        windows: those that are compared with, of the samples' length.
+        data: the genome that was trained on.
+        train: windows of it that were trained on, as they were; all windows where nothing is known.
         about, training: what the windows and the training DNA are.
         is_held_out: whether no window is training DNA.
     """
 
-    data: GenomeSplits
     windows: WindowSet
+    data: GenomeSplits
     train: WindowSet
     about: str
     training: str
@@ -110,15 +112,17 @@ def open_samples(settings: ReportSettings, asked: Asked) -> Samples:
     about = {} if asked.run is None else {"run": str(asked.run)}
     if isinstance(given, str | Path):
         places = open_places(str(given), None)
-        rows, names = [places.tokens(number) for number in range(len(places))], places.names
-        header = first_line(lines(find_file(given))).partition(" ")[2].strip()
-        about |= {"samples": f"{given}, {len(rows):,} sequences", **({"first header": header} if header else {})}
+        names, lengths, tokens = places.names, places.end - places.start, places.tokens
+        header = first_line(lines(find_file(given)))
+        told = header.partition(" ")[2].strip() if header.startswith(">") else ""
+        about |= {"samples": f"{given}, {len(names):,} sequences", **({"first header": told} if told else {})}
     else:
         rows = [row.astype(np.uint8) for row in as_rows(given, None)]
         names = [f"sample {number}" for number in range(1, len(rows) + 1)]
+        lengths, tokens = np.array([len(row) for row in rows]), lambda number: rows[number]
         about |= {"samples": f"{len(rows):,} sequences"}
-    length = settings.length or min(map(len, rows))
-    kept = [number for number, row in enumerate(rows) if len(row) >= length]
+    length = settings.length or int(lengths.min())
+    kept = np.flatnonzero(lengths >= length).tolist()
     where = given if isinstance(given, str | Path) else "samples"
     if length < SHORTEST:
         raise InputError(
@@ -126,13 +130,13 @@ def open_samples(settings: ReportSettings, asked: Asked) -> Samples:
         )
     if len(kept) < FEWEST:
         raise InputError(f"{where}: {len(kept)} sequences of {length} bases or more; give {FEWEST} or more")
-    if len(kept) < len(rows):
-        about["left out"] = f"{len(rows) - len(kept):,} samples of fewer than {length} bases"
-    return Samples(np.stack([rows[number][:length] for number in kept]), [names[number] for number in kept], about)
+    if len(kept) < len(names):
+        about["left out"] = f"{len(names) - len(kept):,} samples of fewer than {length} bases"
+    return Samples([names[number] for number in kept], length, about, lambda number: tokens(kept[number])[:length])
 
 
 def open_real(settings: ReportSettings, asked: Asked, length: int) -> Real:
-    """Open real DNA as windows without unknown bases, of the samples' length.
+    """Open real DNA as windows without unknown bases, of the samples' length, and what the run was trained on.
 
     Raises:
         InputError: none is named, it is no genome, or it has too few windows.
@@ -144,7 +148,8 @@ def open_real(settings: ReportSettings, asked: Asked, length: int) -> Real:
     changed = {"length": length, "stride": None, "max_n": 0.0, "jitter": 0, "label": None}
     is_of_run = asked.run is not None and config_of(asked.run) is not None
     data = open_data(own.model_copy(update=changed), seed=settings.seed)
-    if isinstance(own.split, Auto) and isinstance(data.split, ByBlocks) and not is_of_run:
+    is_told = is_of_run and asked.bed is None  # how the run was split
+    if isinstance(own.split, Auto) and isinstance(data.split, ByBlocks) and not is_told:
         whole = {**changed, "split": ByBlocks(valid=0, test=0)}  # nothing was held out that one knows of
         data = open_data(own.model_copy(update=whole), seed=settings.seed)
     is_split = bool(len(data.test) or len(data.valid))
@@ -155,13 +160,19 @@ def open_real(settings: ReportSettings, asked: Asked, length: int) -> Real:
             f"{data.source}: {len(windows)} windows of {length} known bases in the {split} split; a report needs "
             f"{2 * FEWEST}: choose another split, or compare fewer bases of each (length={SHORTEST})"
         )
-    train = open_data(own, seed=settings.seed).train if is_of_run else data.train
-    chosen, learnt = (
-        (f"{split} split", "train split") if is_split else ("all windows", "no split is known; all windows")
-    )
+    chosen = f"{split} split" if is_split else "all windows"
     about = f"windows of {length:,} bases, {chosen} of {data.source.name} ({len(windows):,} windows)"
-    training = f"{learnt} of {data.source.name}, {len(train) * train.length:,} bases"
-    return Real(data, windows, train, about, training, is_split and split != "train")
+    learnt = _learnt(asked, settings.seed) if is_of_run else data
+    part = "train split" if is_of_run or is_split else "no split is known; all windows"
+    training = f"{part} of {learnt.source.name}, {len(learnt.train) * learnt.train.length:,} bases"
+    return Real(windows, learnt, learnt.train, about, training, is_split and split != "train")
+
+
+def _learnt(asked: Asked, seed: int) -> GenomeSplits:
+    """What a run was trained on, whatever it is compared with."""
+    data = _config(asked._replace(real=None, bed=None)).data
+    assert isinstance(data, GenomeData)
+    return open_data(data, seed=seed)
 
 
 def _config(asked: Asked) -> TrainConfig:

@@ -6,9 +6,11 @@ import pytest
 import dnadiff
 from dnadiff import cli
 from dnadiff.config import resolve
-from dnadiff.errors import InputError
+from dnadiff.dna import decode
+from dnadiff.errors import InputError, ResourceError
 from dnadiff.report.card import REAL, SAMPLES, Card
 from dnadiff.tasks import report
+from dnadiff.tasks.places import Places
 from dnadiff.tasks.report_sets import ReportSettings, open_real, open_samples
 
 QUICK = ["n=10", "markov_order=1", "folds=2"]
@@ -94,6 +96,45 @@ def test_a_dry_run_counts(run, samples, genome):
     asked = report.asked_of(samples, None, str(genome), str(genome.parent / "split.bed"), [])
     real = open_real(settings_of("length=64"), asked, 64)
     assert (len(real.windows), len(real.train), real.is_held_out) == (23, 46, True)
+
+
+def test_what_a_run_was_trained_on_does_not_hang_on_what_it_is_compared_with(run, genome, tmp_path):
+    rng = np.random.default_rng(4)
+    records = "".join(f">chr{name}\n{''.join(rng.choice(list('ACGT'), 1500))}\n" for name in "ABC")
+    (tmp_path / "other.fa").write_text(records)
+    real = open_real(settings_of(), report.asked_of(run, None, str(tmp_path / "other.fa"), None, []), 64)
+    assert (real.windows.genome.path.name, real.data.genome.path) == ("other.fa", genome)
+    assert real.about == "windows of 64 bases, test split of other.fa (23 windows)"
+    assert real.training == "train split of small.fa, 5,952 bases"
+    (tmp_path / "no_split.bed").write_text("chrA\t0\t3000\nchrC\t0\t1500\n")
+    real = open_real(settings_of(), report.asked_of(run, None, None, str(tmp_path / "no_split.bed"), []), 64)
+    assert real.about == "windows of 64 bases, all windows of small.fa (69 windows)"
+    assert real.training == "train split of small.fa, 5,952 bases"
+    assert not real.is_held_out
+
+
+def test_samples_are_read_as_they_are_drawn_and_a_table_has_no_header_of_fasta(samples, tmp_path, monkeypatch):
+    texts = samples.read_text().split()[2::3][:16]
+    (tmp_path / "samples.csv").write_text("my name,sequence\n" + "".join(f"a,{text}\n" for text in texts))
+    read = []
+    tokens = Places.tokens
+    monkeypatch.setattr(Places, "tokens", lambda self, number: read.append(number) or tokens(self, number))
+    opened = open_samples(settings_of(), report.asked_of(tmp_path / "samples.csv", None, "any.fa", None, []))
+    assert read == []
+    assert [decode(opened.read(number)) for number in (3, 0)] == [texts[3], texts[0]]
+    assert read == [3, 0]
+    assert "first header" not in opened.about
+
+
+def test_what_cannot_be_used_is_told_before_the_long_work(run, samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "open_samples", lambda *_: pytest.fail("this is late"))
+    asked = report.asked_of(run, str(samples), None, None, [])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="out: cannot be written"):
+        report.run(settings_of(), asked, tmp_path / "file" / "out", None)
+    with pytest.raises(InputError, match="cannot be read"):
+        report.run(settings_of(), asked, tmp_path / "out", str(samples))
+    assert not list(tmp_path.glob(".unfinished*"))
 
 
 @pytest.mark.parametrize(
