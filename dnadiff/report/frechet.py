@@ -18,7 +18,7 @@ from dnadiff.dna import reverse_complement
 
 PINNED = "random-conv-1"  # the name of these weights; to change anything below is to change it
 KEY, CHANNELS, WIDTH = 20261121, (4, 32, 64), 7
-ROWS_AT_ONCE = 64
+BASES_AT_ONCE = 1 << 17
 Tokens = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
@@ -29,8 +29,8 @@ def pinned_features(rows: Tokens) -> Floats:
     Args:
         rows: (n, length) tokens, 49 bases or more.
     """
-    weights = _weights()
-    batches = [rows[first : first + ROWS_AT_ONCE] for first in range(0, len(rows), ROWS_AT_ONCE)]
+    weights, at_once = _weights(), max(1, BASES_AT_ONCE // rows.shape[1])
+    batches = [rows[first : first + at_once] for first in range(0, len(rows), at_once)]
     return np.concatenate([(_mean(some, weights) + _mean(reverse_complement(some), weights)) / 2 for some in batches])
 
 

@@ -44,15 +44,7 @@ def low_complexity(rows: Tokens) -> Floats:
 
     The score is the number of pairs of equal triplets, over the number of triplets less one.
     """
-    codes = _triplets(rows)
-    width = min(DUST_WINDOW - 2, codes.shape[1])
-    windows = np.lib.stride_tricks.sliding_window_view(codes, width, axis=1)[:, ::DUST_STEP]  # (n, windows, width)
-    known = windows >= 0
-    number = np.arange(windows.shape[0] * windows.shape[1]).reshape(*windows.shape[:2], 1)
-    counts = np.bincount((64 * number + windows)[known], minlength=64 * number.size).reshape(*windows.shape[:2], 64)
-    score = (counts * (counts - 1) / 2).sum(2) / np.maximum(known.sum(2) - 1, 1)
-    share: Floats = (score > DUST_LEVEL).mean(1)
-    return share
+    return np.array([_low_share(codes) for codes in _triplets(rows)])  # a row at a time: this takes much memory
 
 
 def longest_frame(rows: Tokens) -> Floats:
@@ -64,6 +56,17 @@ def longest_frame(rows: Tokens) -> Floats:
         for frame in range(3):
             longest = np.maximum(longest, _longest_runs(np.where(is_stop[:, frame::3], -1, 0)))
     return longest
+
+
+def _low_share(codes: NDArray[np.int32]) -> float:
+    """`low_complexity` of triplets, (m,)."""
+    width = min(DUST_WINDOW - 2, len(codes))
+    windows = np.lib.stride_tricks.sliding_window_view(codes, width)[::DUST_STEP]  # (windows, width)
+    known = windows >= 0
+    number = np.arange(len(windows))[:, None]
+    counts = np.bincount((64 * number + windows)[known], minlength=64 * len(windows)).reshape(-1, 64)
+    score = (counts * (counts - 1) / 2).sum(1) / np.maximum(known.sum(1) - 1, 1)
+    return float((score > DUST_LEVEL).mean())
 
 
 def _triplets(rows: Tokens) -> NDArray[np.int32]:

@@ -12,6 +12,7 @@ from dnadiff.data.bed import Intervals
 from dnadiff.data.fasta import Genome
 from dnadiff.data.leakage.compare import Comparison, compare_sequences
 from dnadiff.data.leakage.groups import groups
+from dnadiff.data.leakage.ranges import spread
 from dnadiff.data.leakage.sequences import InGenome, InMemory
 
 Tokens = NDArray[np.uint8]
@@ -62,14 +63,15 @@ def n_related_groups(rows: Tokens) -> int:
 
 def _stretches(genome: Genome, regions: Sequence[Region], length: int) -> Intervals:
     step, size = (WINDOWS - 1) * length, WINDOWS * length
-    cut = [
-        (genome.numbers[contig], begin, min(begin + size, end))
-        for contig, start, end in regions
-        for begin in range(start, max(end - length, start + 1), step)
-    ]
-    contig, start, end = np.array(cut, np.int64).reshape(-1, 3).T
-    ones = np.ones(len(cut), np.int8)
-    return Intervals(contig, start, end, ones, np.zeros_like(ones), np.arange(1, len(cut) + 1))
+    contig, first, last = (
+        np.array([(genome.numbers[name], *span) for name, *span in regions], np.int64).reshape(-1, 3).T
+    )
+    n_each = -(-np.maximum(last - length - first, 1) // step)
+    region = np.repeat(np.arange(len(regions)), n_each)
+    start = first[region] + step * spread(np.zeros_like(n_each), n_each)
+    ones = np.ones(len(region), np.int8)
+    end = np.minimum(start + size, last[region])
+    return Intervals(contig[region], start, end, ones, np.zeros_like(ones), np.arange(1, len(region) + 1))
 
 
 def _place(genome: Genome, train: Intervals, row: int) -> str:

@@ -5,6 +5,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from dnadiff.dna import encode, reverse_complement
+from dnadiff.report import frechet
 from dnadiff.report.frechet import PINNED, frechet_distance, pinned_features
 from dnadiff.report.null import shuffle_dinucleotides
 
@@ -38,6 +39,15 @@ def test_features_are_pinned_and_the_same_for_both_strands():
     assert found.shape == (2, 64)
     assert found[:, :4] == pytest.approx(np.array(RECORDED), abs=1e-5)
     assert pinned_features(reverse_complement(rows)) == pytest.approx(found, abs=1e-6)
+
+
+def test_rows_at_once_are_so_many_bases_and_change_nothing(monkeypatch):
+    rows = RNG.integers(7, 11, (5, 80)).astype(np.uint8)
+    expected, seen, plain = pinned_features(rows), [], frechet._mean
+    monkeypatch.setattr(frechet, "BASES_AT_ONCE", 200)
+    monkeypatch.setattr(frechet, "_mean", lambda some, weights: seen.append(len(some)) or plain(some, weights))
+    assert pinned_features(rows) == pytest.approx(expected, abs=1e-6)
+    assert seen == [2, 2, 2, 2, 1, 1]
 
 
 RECORDED = [[0.099258, 0.175251, 0.138502, 0.279384], [0.101985, 0.19569, 0.135358, 0.098337]]

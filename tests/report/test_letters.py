@@ -1,5 +1,6 @@
 """Figures of single sequences: naive loops over strings, and sequences whose figures are known."""
 
+import tracemalloc
 from itertools import groupby
 
 import numpy as np
@@ -69,6 +70,15 @@ def test_frames_are_those_of_either_strand():
 def test_low_complexity_is_that_of_repeats():
     rows = rows_of("A" * 64, "CA" * 32, "".join(np.random.default_rng(1).permutation(list("ACGT" * 16))))
     assert letters.low_complexity(rows).tolist() == [1, 1, 0]
+
+
+def test_low_complexity_takes_memory_for_a_row_at_a_time():
+    rows = np.random.default_rng(3).integers(7, 11, (20, 4096)).astype(np.uint8)
+    tracemalloc.start()
+    letters.low_complexity(rows)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 30 * rows.size
 
 
 def test_cpg_of_random_bases_is_one():

@@ -1,11 +1,15 @@
 """Copies are found on either strand, changed ones by how much is left, and new sequences are new."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dnadiff.data.fasta import Genome
 from dnadiff.dna import decode, encode, reverse_complement
-from dnadiff.report.nearest import n_related_groups, nearest
+from dnadiff.report.nearest import _stretches, n_related_groups, nearest
 
 RNG = np.random.default_rng(0)
 CONTIGS = {name: "".join(RNG.choice(list("ACGT"), 5000)) for name in ("chrA", "chrB")}
@@ -43,6 +47,19 @@ def test_what_is_copied_is_found_with_its_place(genome):
         assert name == contig
         assert first <= start
         assert start + 200 <= last <= first + 8 * 200
+
+
+@given(st.integers(1, 20), st.lists(st.tuples(st.integers(0, 300), st.integers(1, 400)), max_size=3))
+def test_every_window_of_a_region_is_in_a_stretch_of_eight_windows_at_most(length, spans):
+    regions = [("chrB", start, start + size) for start, size in spans]
+    found = _stretches(SimpleNamespace(numbers={"chrB": 1}), regions, length)
+    cut = list(zip(found.start.tolist(), found.end.tolist(), strict=True))
+    assert all(0 < end - start <= 8 * length for start, end in cut)
+    assert all(any(start <= a and b <= end for _, start, end in regions) for a, b in cut)
+    for _, start, end in regions:
+        for at in range(start, end - length + 1):
+            assert any(a <= at and at + length <= b for a, b in cut)
+    assert set(found.contig.tolist()) == ({1} if regions else set())
 
 
 def test_what_lies_outside_the_regions_is_no_training_dna(genome):
