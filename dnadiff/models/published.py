@@ -60,8 +60,8 @@ def from_published(
     Raises:
         InputError: every name, shape, tie and complement that does not fit.
     """
-    ours = {name: tensor.squeeze(1) if name.endswith(CONV_WEIGHT) else tensor for name, tensor in tensors.items()}
-    state, misfits = rename(ours, published_names(settings), settings, vocab, extra=_complement_names(settings))
+    names, extra = published_names(settings), _complement_names(settings)
+    state, misfits = rename(as_ours(tensors), names, settings, vocab, extra=extra)
     misfits = [*_complement_misfits(tensors, settings, vocab), *misfits]
     refuse(misfits, where, mend="use the config.json that belongs to these weights")
     return state
@@ -69,9 +69,21 @@ def from_published(
 
 def to_published(state: Mapping[str, Tensor], settings: Caduceus, vocab: Vocab) -> dict[str, Tensor]:
     """A published state dict from ours, with every tied name and the complement; the inverse of `from_published`."""
-    tensors = {name: state[ours] for name, ours in published_names(settings).items()}
-    tensors = {name: tensor.unsqueeze(1) if name.endswith(CONV_WEIGHT) else tensor for name, tensor in tensors.items()}
+    tensors = as_theirs({name: state[ours] for name, ours in published_names(settings).items()})
     return {**tensors, **{name: vocab.complement_ids.clone() for name in _complement_names(settings)}}
+
+
+def as_ours(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published tensors with convolution weights of (channels, kernel); odd shapes stay, and are misfits."""
+    return {
+        name: tensor.squeeze(1) if name.endswith(CONV_WEIGHT) and tensor.ndim == 3 else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def as_theirs(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `as_ours`."""
+    return {name: tensor.unsqueeze(1) if name.endswith(CONV_WEIGHT) else tensor for name, tensor in tensors.items()}
 
 
 def _mixer_names(settings: Caduceus) -> dict[str, str]:

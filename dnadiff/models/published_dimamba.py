@@ -15,11 +15,10 @@ from torch import Tensor
 from dnadiff.config import decode
 from dnadiff.models import published
 from dnadiff.models.caduceus import Caduceus
-from dnadiff.models.published import CONV_WEIGHT
+from dnadiff.models.published_dit import PREFIX, sizes_of
 from dnadiff.models.renaming import refuse, rename
 from dnadiff.vocab import Vocab
 
-PREFIX = "backbone."
 SIZES = {
     "hidden_size": "width",
     "n_blocks": "n_layers",
@@ -40,14 +39,13 @@ def from_published_config(config: Mapping[str, Any], *, where: str = "config") -
     Raises:
         InputError: keys that are missing, or that ask for what is not built here; all at once.
     """
-    sizes = config.get("model", {})
-    misfits = [f"model.{key} is missing" for key in (*REQUIRED, *SIZES) if key not in sizes]
+    sizes, misfits = sizes_of(config)
+    misfits += [f"model.{key} is missing" for key in (*REQUIRED, *SIZES) if key not in sizes]
     misfits += [
         f"model.{key} is {sizes[key]!r}, only {value!r} is supported"
         for key, value in REQUIRED.items()
         if sizes.get(key, value) != value
     ]
-    misfits += ["time_conditioning is missing"] if "time_conditioning" not in config else []
     refuse(misfits, where, mend="only DiMamba with adaLN can be read")
     adaptive = "time" if config["time_conditioning"] else "constant"
     values = {ours: sizes[theirs] for theirs, ours in SIZES.items()}
@@ -82,16 +80,12 @@ def from_published(
     Raises:
         InputError: every name and shape that does not fit, and tied tensors that differ.
     """
-    bare = {
-        name.removeprefix(PREFIX): tensor.squeeze(1) if name.endswith(CONV_WEIGHT) else tensor
-        for name, tensor in tensors.items()
-    }
-    state, misfits = rename(bare, published_names(settings), settings, vocab)
+    bare = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
+    state, misfits = rename(published.as_ours(bare), published_names(settings), settings, vocab)
     refuse(misfits, where, mend="use the settings that belong to these weights")
     return state
 
 
 def to_published(state: Mapping[str, Tensor], settings: Caduceus) -> dict[str, Tensor]:
     """A published state dict from ours, with every tied name and no prefix; the inverse of `from_published`."""
-    tensors = {name: state[ours] for name, ours in published_names(settings).items()}
-    return {name: tensor.unsqueeze(1) if name.endswith(CONV_WEIGHT) else tensor for name, tensor in tensors.items()}
+    return published.as_theirs({name: state[ours] for name, ours in published_names(settings).items()})

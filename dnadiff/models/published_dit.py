@@ -66,10 +66,9 @@ def from_published_config(config: Mapping[str, Any], *, where: str = "config") -
     Raises:
         InputError: keys that are missing, or that ask for what is not built here; all at once.
     """
-    sizes = config.get("model", config)
+    sizes, misfits = sizes_of(config)
     width = "hidden_dim" if "hidden_dim" in sizes else "hidden_size"
-    misfits = [f"{key} is missing" for key in (width, *SIZES) if key not in sizes]
-    misfits += ["time_conditioning is missing"] if "time_conditioning" not in config else []
+    misfits += [f"{key} is missing" for key in (width, *SIZES) if key not in sizes]
     if sizes.get("type", "ddit") != "ddit":
         misfits.append(f"type is {sizes['type']!r}, only 'ddit' is supported")
     misfits += [f"{key} is not known" for key in sorted(sizes.keys() - {width, *SIZES, *OTHERS, *WITHOUT_EFFECT})]
@@ -83,6 +82,18 @@ def from_published_config(config: Mapping[str, Any], *, where: str = "config") -
         **{ours: sizes[published] for published, ours in SIZES.items()},
     }
     return decode(DiT, values, where=where)
+
+
+def sizes_of(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """The sizes that settings of MDLM's code give, under `model` or beside all else; and what is wrong with these."""
+    sizes, told = config.get("model", config), config.get("time_conditioning")
+    misfits = [] if isinstance(sizes, Mapping) else [f"model is {sizes!r}, not a mapping"]
+    misfits += (
+        []
+        if isinstance(told, bool)
+        else [f"time_conditioning is {'missing' if told is None else f'{told!r}, not true or false'}"]
+    )
+    return (sizes if isinstance(sizes, Mapping) else {}), misfits
 
 
 def published_names(settings: DiT) -> dict[str, str]:

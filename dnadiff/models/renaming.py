@@ -53,6 +53,8 @@ def rename(
         tensor = tensors[name]
         if tensor.shape != shapes[ours]:
             misfits.append(f"{name} has shape {tuple(tensor.shape)}, not {tuple(shapes[ours])}")
+        elif not tensor.is_floating_point():
+            misfits.append(f"{name} holds {tensor.dtype}, not weights as they are computed with")
         elif ours in state and not torch.equal(state[ours], tensor):
             misfits.append(f"{name} differs from the tensor it is tied to")
         state.setdefault(ours, tensor)

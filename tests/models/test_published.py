@@ -113,6 +113,22 @@ def test_all_misfits_are_named_at_once(published):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (torch.zeros(32), r"has shape \(32,\), not \(32, 4\)"),
+        (torch.tensor(1.0), r"has shape \(\), not \(32, 4\)"),
+        (torch.zeros(32, 1, 4, dtype=torch.int8), "holds torch.int8, not weights as they are computed with"),
+    ],
+    ids=["flat", "a number", "quantised"],
+)
+def test_an_odd_convolution_is_a_misfit(published, odd, message):
+    weights, settings = published
+    name = "caduceus.backbone.layers.0.mixer.submodule.mamba_fwd.conv1d.weight"
+    with pytest.raises(InputError, match=f"{name} {message}; use the config.json"):
+        from_published({**weights, name: odd}, settings, DNA)
+
+
 def test_settings_of_the_state_space_are_read():
     config = load("caduceus_ph_add_tie_fused").about["config"] | {
         "ssm_cfg": {"d_state": 8, "dt_rank": 3, "dt_min": 0.1}

@@ -86,10 +86,14 @@ def test_settings_of_another_function_are_refused():
     with pytest.raises(InputError) as caught:
         from_published_config({"model": {"type": "ddit", "temb_strategy": None, "hidden_size": 8, "n_blocks": 1}})
     assert str(caught.value) == (
-        "config: model.cond_dim is missing; model.tie_word_embeddings is missing; "
+        "config: time_conditioning is missing; model.cond_dim is missing; model.tie_word_embeddings is missing; "
         "model.type is 'ddit', only 'dimamba' is supported; model.temb_strategy is None, only 'adaln' is supported; "
-        "time_conditioning is missing; only DiMamba with adaLN can be read"
+        "only DiMamba with adaLN can be read"
     )
+    with pytest.raises(
+        InputError, match=r"config: model is None, not a mapping; model.type is missing; .* can be read"
+    ):
+        from_published_config({"model": None, "time_conditioning": True})
 
 
 def test_the_preset_is_the_published_configuration():

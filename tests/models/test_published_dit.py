@@ -143,10 +143,22 @@ def test_settings_are_read_in_both_forms(given, conditioning, causal):
     assert from_published_config(given) == DiT(**sizes, conditioning=conditioning, causal=causal)
 
 
+@pytest.mark.parametrize("sizes", [3, None, "hidden_dim", ["hidden_dim"]])
+def test_sizes_that_are_none_are_refused(sizes):
+    with pytest.raises(InputError, match=r"config: model is .*, not a mapping; hidden_size is missing; .*can be read"):
+        from_published_config({"model": sizes, "time_conditioning": True})
+
+
+def test_whether_it_is_told_the_time_is_not_guessed():
+    sizes = {"hidden_size": 24, "n_blocks": 2, "n_heads": 2, "cond_dim": 16, "dropout": 0.1}
+    with pytest.raises(InputError, match="config: time_conditioning is 'False', not true or false; only MDLM's"):
+        from_published_config({"model": sizes, "time_conditioning": "False"})
+
+
 def test_settings_of_another_network_are_refused():
     with pytest.raises(InputError) as caught:
         from_published_config({"model": {"type": "dimamba", "hidden_size": 8, "n_blocks": 1, "dropout": 0.1}})
     assert str(caught.value) == (
-        "config: n_heads is missing; cond_dim is missing; time_conditioning is missing; "
+        "config: time_conditioning is missing; n_heads is missing; cond_dim is missing; "
         "type is 'dimamba', only 'ddit' is supported; only MDLM's diffusion transformers can be read"
     )

@@ -24,6 +24,7 @@ TEXT8 = "abcdefghijklmnopqrstuvwxyz "
 SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[EOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")  # before text8's characters
 KEPT = "tokenizer.json"  # beside a model's weights
 END = "<|endoftext|>"
+MOST_TOKENS = 1 << 22  # the largest known have a million
 FILES = "tokenizer.json, or vocab.json and merges.txt, or vocab.txt"
 FIRST = ("<s>", "[BOS]", "[CLS]", "<cls>", END)  # whichever comes first is meant
 LAST = ("</s>", "[EOS]", "[SEP]", "<eos>", END)
@@ -209,7 +210,10 @@ def _described(tokenizer: Any, source: str) -> TextTokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     ids = tokenizer.get_vocab(with_added_tokens=True)
-    names = [f"[unused id {i}]" for i in range(max(ids.values()) + 1)]
+    n_ids = max(ids.values(), default=-1) + 1
+    if n_ids > MOST_TOKENS:
+        raise InputError(f"{source}: has a token with id {n_ids - 1:,}, of {MOST_TOKENS:,} at most; name another")
+    names = [f"[unused id {i}]" for i in range(n_ids)]
     for token, i in ids.items():
         names[i] = token
     mask = _first_of(MASK, ids)

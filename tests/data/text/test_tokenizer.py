@@ -83,6 +83,21 @@ def test_one_file_holds_all_of_a_tokenizer(tmp_path, trained):
     assert pickle.loads(pickle.dumps(trained)).encode(TEXTS) == trained.encode(TEXTS)
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ({}, "has no token that begins or ends a text"),
+        ({END: 0, "x": 1 << 22}, "with id 4,194,304, of 4,194,304 at most"),
+    ],
+)
+def test_ids_that_no_tokenizer_has_are_refused_at_once(ids, message, tmp_path):
+    library = pytest.importorskip("tokenizers")
+    path = tmp_path / "tokenizer.json"
+    path.write_text(library.Tokenizer(library.models.WordLevel(ids, unk_token=END)).to_str())
+    with pytest.raises(InputError, match=message):
+        open_tokenizer(str(path))
+
+
 def test_what_is_no_tokenizer_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no tokenizer; it takes tokenizer\.json, or vocab\.json and merges"):
         open_tokenizer(str(tmp_path))
