@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import logging
 import os
 import tempfile
@@ -11,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dnadiff.errors import ResourceError
-from dnadiff.files import TEMPORARY
+from dnadiff.files import remove_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,6 @@ def locked(path: Path) -> Iterator[None]:
     with path.with_name(f"{path.name}.lock").open("ab") as handle:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-            for orphan in path.parent.glob(f"{TEMPORARY}*-{path.name}.*"):
-                orphan.unlink()
+            for end in ("", ".*", "-old"):
+                remove_unfinished(path.parent, f"-{glob.escape(path.name)}{end}")
         yield

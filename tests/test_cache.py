@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dnadiff.cache import cache_folder
+from dnadiff.cache import cache_folder, locked
 from dnadiff.errors import ResourceError
+from dnadiff.files import TEMPORARY
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +49,16 @@ def test_a_chosen_folder_that_cannot_be_written_is_an_error(monkeypatch: pytest.
     monkeypatch.setenv("DNADIFF_CACHE", str(tmp_path / "file"))
     with pytest.raises(ResourceError, match="file: cannot write here; name a writable cache folder with"):
         cache_folder()
+
+
+def test_whoever_holds_the_lock_removes_what_killed_holders_left(tmp_path: Path) -> None:
+    path = tmp_path / "genome[1]-ab"
+    left = [tmp_path / f"{TEMPORARY}7-{path.name}{end}" for end in ("", ".index", "-old")]
+    others = [tmp_path / f"{TEMPORARY}7-genome[1]-abc", tmp_path / f"{TEMPORARY}7-genome1-ab", path]
+    left[0].mkdir()
+    (left[0] / "weights").write_text("half")
+    for file in [*left[1:], *others]:
+        file.write_text("")
+    with locked(path):
+        assert not any(each.exists() for each in left)
+    assert all(each.exists() for each in others)
