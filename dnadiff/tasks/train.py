@@ -35,7 +35,7 @@ from dnadiff.training.loggers import require_loggers
 from dnadiff.training.metrics import read_metrics
 from dnadiff.training.steps import StepDataset
 from dnadiff.vocab import Vocab
-from dnadiff.world import STEP_PATIENCE, World, joined
+from dnadiff.world import STEP_PATIENCE, World, gathered, joined
 
 log = logging.getLogger("dnadiff")
 SAFE = (  # settings that leave what is trained as it is, but for the last digits
@@ -64,6 +64,7 @@ def run(settings: TrainConfig, out: Path, *, force: bool = False) -> Path:
     _warn_of_repeats(settings, data)
     settings = told(settings, data.labels)
     with joined(STEP_PATIENCE) as here, ExitStack() as held:
+        _require_same_everywhere(settings, data)
         if here.is_first:
             held.enter_context(folder.locked())
             held.enter_context(logged(out / "log.txt"))
@@ -147,6 +148,17 @@ def require_windows(data: Splits) -> None:
             f"{data.source}: no window in {', '.join(empty)}; look at `dnadiff windows` with the same settings, "
             f"then change {data.knobs}"
         )
+
+
+def _require_same_everywhere(settings: TrainConfig, data: Splits) -> None:
+    """Every process was told the same and reads the same, by whatever path: each machine has a command of its own."""
+    said = settings.model_dump(mode="json", exclude={"data", "init"})
+    everyone = gathered({**said, "fingerprint of the data": data.fingerprint})
+    for rank, other in enumerate(everyone):
+        if changed := config.differences(everyone[0], other):
+            raise InputError(
+                f"torchrun: with process {rank} {', '.join(changed[:3])}; start all with one command, on the same files"
+            )
 
 
 def _require_same_data(begun: dict[str, str] | None, data: Splits, out: Path) -> None:

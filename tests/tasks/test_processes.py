@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -84,6 +85,25 @@ def test_a_run_of_two_is_the_run_of_one(run, settings, tmp_path):
     assert (tmp_path / "1.txt").read_text() == ""
 
 
+@pytest.mark.parametrize(("group", "name"), [("train", "seed"), ("data", "ref")])
+def test_processes_that_were_told_or_read_something_else_are_refused(group, name, settings, genome, tmp_path):
+    other = tmp_path / "other.fa"
+    other.write_text(genome.read_text().replace("ACGT", "ACGA", 1))
+    changed = getattr(settings, group).model_copy(update={name: {"seed": 7, "ref": str(other)}[name]})
+    for rank, each in enumerate([settings, settings.model_copy(update={group: changed})]):
+        (tmp_path / f"{rank}.yaml").write_text(config.to_yaml(each))
+
+    def work(rank):
+        command("train", tmp_path / f"{rank}.yaml", "--out", tmp_path / "run")
+
+    assert codes(start(work, folder=tmp_path))[0] == [2, 2]
+    what = {"seed": r"train\.seed was 0, is 7", "ref": "fingerprint of the data was .*, is .*"}[name]
+    for rank in range(2):
+        said = (tmp_path / f"{rank}.txt").read_text()
+        assert re.search(f"torchrun: with process 1 {what}; start all with one command, on the same files", said)
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_one_process_alone_can_do_is_refused_by_each(run, genome, tmp_path):
     started = start(lambda rank: command("embed", run, "--fasta", genome, "--out", "x.npz"), folder=tmp_path)
     assert codes(started)[0] == [2, 2]
@@ -139,6 +159,7 @@ def test_the_sbatch_file_starts_one_torchrun_on_each_machine():
     text = path.read_text().replace("\\\n", "")
     arguments = torchrun.parse_args(shlex.split(text[text.rindex("torchrun") :])[1:])
     assert "#SBATCH --ntasks-per-node=1\n" in text
+    assert '--cpus-per-task="$SLURM_CPUS_PER_TASK"' in text[text.rindex("srun") :]  # srun itself does not take it over
     assert f"#SBATCH --gpus-per-node={arguments.nproc_per_node}\n" in text
     assert (arguments.module, arguments.training_script) == (True, "dnadiff")
     assert arguments.training_script_args[:2] == ["train", "dna/hg38"]
