@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,7 +48,8 @@ def unfinished(path: Path) -> Iterator[Path]:
     Raises:
         ResourceError: the folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    drawn = secrets.token_hex(4)  # numbers of processes are the same on other machines and in containers
+    temporary = path.with_name(f"{TEMPORARY}{drawn}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
