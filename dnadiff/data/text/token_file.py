@@ -110,12 +110,12 @@ def write_token_file(
                 end_file.write((progress["tokens"] + lengths.cumsum()).tobytes())
                 token_file.flush()
                 end_file.flush()
+                for name in (TOKENS, ENDS):  # before it is noted as done: what a power cut takes would be read as zeros
+                    flush(folder / name)
                 progress = {
                     "documents": progress["documents"] + len(rows), "tokens": progress["tokens"] + int(lengths.sum()),
                 }  # fmt: skip
                 write_text(folder / PROGRESS, json.dumps(progress))
-        for name in (TOKENS, ENDS):
-            flush(folder / name)
         manifest = {
             **about, **progress, "dtype": dtype.name, "separated": separated, "tokenizer": tokenizer.digest,
             "sha256": {name: sha256(folder / name) for name in (TOKENS, ENDS)},

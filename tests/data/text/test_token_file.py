@@ -63,6 +63,22 @@ def test_a_killed_writer_changes_nothing(tmp_path, tokenizer, killed_at, torn):
     assert not (again / PROGRESS).exists()
 
 
+def test_what_is_noted_as_done_is_on_the_disk(tmp_path, tokenizer, monkeypatch):
+    flushed, noted = {}, []
+    write_text = token_file.write_text
+
+    def note(path, text):
+        told = json.loads(text)
+        noted.append((told["tokens"], told["documents"]) == (flushed[TOKENS] // 2, flushed[ENDS] // 8))
+        write_text(path, text)
+
+    monkeypatch.setattr(token_file, "flush", lambda path: flushed.update({path.name: path.stat().st_size}))
+    monkeypatch.setattr(token_file, "write_text", note)
+    write(tmp_path / "f", tokenizer)
+    assert len(noted) > 2
+    assert all(noted)
+
+
 def test_batches_and_threads_change_nothing(tmp_path, tokenizer, monkeypatch):
     first = write(tmp_path / "a", tokenizer)
     monkeypatch.setattr(token_file, "BATCH_CHARACTERS", 1 << 20)
