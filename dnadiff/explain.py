@@ -15,6 +15,7 @@ from dnadiff.shown import printable
 from dnadiff.world import world
 
 LONGEST = 200  # characters of an internal error that are printed
+NEVER = {"trust_remote_code": "; no code that comes with a model is ever run, docs/weights.md says what is read"}
 
 
 def explain(error: Exception) -> int:
@@ -47,7 +48,7 @@ def _explain_usage(error: Any) -> int:
     if type(error).__name__ == "NoSuchOption":
         word = error.option_name.lstrip("-").replace("-", "_")
         message = error.message  # without what typer takes for similar
-        mend = f"; a setting is a word, {word}=VALUE"
+        mend = NEVER.get(word, f"; a setting is a word, {word}=VALUE")
     command = getattr(getattr(error, "ctx", None), "command_path", "dnadiff")
     _say(f"{' '.join(message.split()).rstrip('.?')}{mend}; see {command} --help")
     return int(error.exit_code)

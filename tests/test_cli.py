@@ -90,6 +90,10 @@ def test_a_mistake_in_a_preset_s_name_is_found_before_torch_is_loaded():
         (["train", "train.learning_rate=1e-3"], "train.learning_rate: unknown setting; there is optim.lr"),
         (["train", "dna/hg38", "data.split.valid=0.1"], "kind blocks takes it: set data.split.kind=blocks as well"),
         (["train", "model.kind=dit", "model.n_layers=3"], "kind 'dit' has no such setting (it has "),
+        (
+            ["finetune", "--trust-remote-code"],
+            "--trust-remote-code; no code that comes with a model is ever run, docs/w",
+        ),
         (["train", "--lr", "3"], "No such option: --lr; a setting is a word, lr=VALUE; see dnadiff train --help"),
         (["train", "dna/toy", "dna/tiny"], "two presets were named (dna/toy, dna/tiny)"),
         (["finetune", "optim.betas=[0.9,1.5]"], "optim.betas.1: input should be less than 1"),
