@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,7 +41,7 @@ def auroc(one: Tokens, other: Tokens, *, folds: int, seed: int) -> Measured:
     areas, variances = zip(*_each_fold(_frequencies(rows), label, fold), strict=True)
     half = 1.96 * float(np.sqrt(np.sum(variances))) / len(areas)
     area = float(np.mean(areas))
-    return Measured(area, max(area - half, 0.0), min(area + half, 1.0))
+    return Measured(area, float(np.maximum(area - half, 0.0)), float(np.minimum(area + half, 1.0)))
 
 
 def _each_fold(x: Floats, label: NDArray[np.int64], fold: NDArray[np.int64]) -> Iterator[tuple[float, float]]:
@@ -57,10 +58,10 @@ def _each_fold(x: Floats, label: NDArray[np.int64], fold: NDArray[np.int64]) -> 
 
 
 def _area(positive: Floats, negative: Floats) -> tuple[float, float]:
-    """Share of pairs that are in the right order, ties for half, and its variance (DeLong et al. 1988)."""
+    """Share of pairs that are in the right order, ties for half, and its variance (DeLong et al. 1988); nan of one."""
     wins = (positive[:, None] > negative).astype(float) + 0.5 * (positive[:, None] == negative)
     parts = [wins.mean(axis) for axis in (1, 0)]
-    return float(wins.mean()), sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
+    return float(wins.mean()), sum(float(p.var(ddof=1)) / len(p) if len(p) > 1 else math.nan for p in parts)
 
 
 def _frequencies(rows: Tokens) -> Floats:

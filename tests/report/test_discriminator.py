@@ -51,6 +51,12 @@ def test_the_interval_ends_where_areas_do():
     assert found.half_width > 1 - found.value
 
 
+def test_of_single_sequences_in_each_fold_no_interval_is_known():
+    found = auroc(rows(3), rows(3), folds=3, seed=0)
+    assert 0 <= found.value <= 1
+    assert np.isnan([found.low, found.high, found.half_width]).all()
+
+
 def test_folds_that_hold_one_set_alone_are_an_error():
     """Copies of each other in numbers such that five folds cannot share both sets out."""
     numbers = [(6, 7), (3, 5), (2, 2), (4, 0), (1, 0), (1, 1), (0, 2)]
