@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,6 +78,15 @@ class Picture(NamedTuple):
     name: str
     alt: str
     draw: Drawing
+
+
+def alt_text(what: str, figures: Sequence[Figure]) -> str:
+    """What is drawn, with its figures."""
+    said = (
+        f"{figure.measure}: " + ", ".join(f"{group} {each.value:.3g}" for group, each in figure.by_group.items())
+        for figure in figures
+    )
+    return f"{what}. {'; '.join(said)}."
 
 
 class Table(NamedTuple):

@@ -52,10 +52,10 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 def html(card: Card) -> str:
     """The whole page."""
-    return _page(card, _drawn(card))
+    return _page(card, {name: _svg(canvas) for name, canvas in _drawn(card).items()})
 
 
-def _page(card: Card, drawn: Mapping[str, Canvas]) -> str:
+def _page(card: Card, drawn: Mapping[str, bytes]) -> str:
     title = "Report of generated DNA"
     body = [
         f"<h1>{title}</h1>", _facts(card.about),
@@ -74,24 +74,25 @@ def _page(card: Card, drawn: Mapping[str, Canvas]) -> str:
 
 def write(card: Card, folder: Path) -> None:
     """The page, `measures.tsv`, the tables behind it, and each picture as PNG and SVG, into an empty folder."""
-    drawn = _drawn(card)
+    canvases = _drawn(card)
+    drawn = {name: _svg(canvas) for name, canvas in canvases.items()}
     (folder / PAGE).write_text(_page(card, drawn), encoding="utf-8")
     rows = list(card.rows())
     _write_table(folder / "measures.tsv", list(rows[0]) if rows else [], (list(row.values()) for row in rows))
     for section in card.sections:
         for table in section.tables:
             _write_table(folder / f"{table.name}.tsv", table.columns, table.rows)
-    for name, canvas in drawn.items():
+    for name, canvas in canvases.items():
         canvas.savefig(folder / f"{name}.png", dpi=DPI)
-        (folder / f"{name}.svg").write_bytes(_svg(canvas))
+        (folder / f"{name}.svg").write_bytes(drawn[name])
 
 
-def _section(section: Section, drawn: Mapping[str, Canvas], caption: str) -> Iterator[str]:
+def _section(section: Section, drawn: Mapping[str, bytes], caption: str) -> Iterator[str]:
     yield f"<h2>{escape(section.title)}</h2>\n<p>{escape(section.text)}</p>"
     yield _figures(section.figures)
     pictures = []
     for picture in section.pictures:
-        source = f"data:image/svg+xml;base64,{base64.b64encode(_svg(drawn[picture.name])).decode()}"
+        source = f"data:image/svg+xml;base64,{base64.b64encode(drawn[picture.name]).decode()}"
         image = f'<img src="{source}" alt="{escape(picture.alt)}">'
         pictures.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
     yield f'<div class="pictures">{"".join(pictures)}</div>'

@@ -1,4 +1,4 @@
-"""The sections of a report that need sequences alone. Each measure is one of every set, at equal numbers."""
+"""The sections of a report that count letters and words. Each measure is one of every set, at equal numbers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from dnadiff.data.motifs import Motif
-from dnadiff.errors import InputError
 from dnadiff.report import letters, panels
-from dnadiff.report.card import REAL, SAMPLES, Figure, Picture, Section, Sets, Table
-from dnadiff.report.discriminator import K, auroc
+from dnadiff.report.card import REAL, SAMPLES, Figure, Picture, Section, Sets, Table, alt_text
 from dnadiff.report.kmers import gc_content, kmer_counts
-from dnadiff.report.measured import Ints, Measured
+from dnadiff.report.measured import Ints
 from dnadiff.report.motif_counts import count_matches
-from dnadiff.report.nearest import Nearest, n_related_groups
-from dnadiff.report.statistics import asymmetry, distance_to, frechet_to, mean_of, measure, wasserstein_to
+from dnadiff.report.statistics import asymmetry, distance_to, mean_of, measure, wasserstein_to
 
 Floats = NDArray[np.float64]
 Tokens = NDArray[np.uint8]
 LARGEST_K, SCATTERED_K = 6, 4
 MOST_SHOWN = 12  # motifs on the page
-COPIED = 0.5  # share of minimizers from which on a sequence is called half copied, as in `dnadiff audit`
 
 
 class Feature(NamedTuple):
@@ -41,7 +37,7 @@ class Feature(NamedTuple):
 
     def picture(self, name: str, draw: Callable[..., Axes]) -> Picture:
         """Of all values; `draw` takes axes and these."""
-        return Picture(name, _alt(self.figures[0].measure, self.figures[:1]), lambda axes: draw(axes, self.values))
+        return Picture(name, alt_text(self.figures[0].measure, self.figures[:1]), lambda axes: draw(axes, self.values))
 
 
 def kmers(sets: Sets) -> Section:
@@ -107,7 +103,7 @@ def repeats(sets: Sets) -> Section:
         figures,
         [
             Picture(
-                "homopolymers", _alt("Runs of one base per 1,000 bases, by length", figures[:1]),
+                "homopolymers", alt_text("Runs of one base per 1,000 bases, by length", figures[:1]),
                 lambda axes: panels.rates(axes, rates, x="run of one base (bases)", y="runs per 1,000 bases"),
             ),
             plain.picture("low_complexity", partial(panels.survival, x="share of windows of low complexity")),
@@ -131,117 +127,32 @@ def motifs(sets: Sets, found: Sequence[Motif], *, source: str, p_value: float) -
     """How often motifs match."""
     counts = {name: count_matches(rows, found, p_value) for name, rows in sets.groups.items()}
     reference = count_matches(sets.reference, found, p_value).sum(0)
-    figure = measure(
-        "motif matches", "Jensen-Shannon distance to the reference",
-        {name: distance_to(reference, each) for name, each in counts.items()}, sets.n,
-    )  # fmt: skip
     kilobases = sets.n * sets.length / 1000
+    rates = {name: mean_of(each.sum(1) * 1000 / sets.length) for name, each in counts.items()}
+    shares = {name: distance_to(reference, each) for name, each in counts.items()}
+    figures = [
+        measure("motif matches", "per 1,000 bases", rates, sets.n),
+        measure("motif matches, shares", "Jensen-Shannon distance to the reference", shares, sets.n),
+    ]
     totals = {name: each.sum(0) for name, each in counts.items()}
     n_short = sum(motif.threshold(p_value) is None for motif in found)
     short = f" {n_short} of them are too short for it, and match nothing." if n_short else ""
     return Section(
         "Motifs",
         f"Matches of {len(found):,} motifs ({source}) on either strand, at a p-value of {p_value:g} for a random word "
-        f"with the reference's GC content.{short} In the table those come first whose number differs most from the "
-        "reference's, by z = (samples - reference) / sqrt(samples + reference). Of many motifs some are beyond 2 or -2 "
-        "by chance, and matches of one motif are not independent: read the real windows beside.",
-        [figure],
+        f"with the reference's GC content.{short} How many there are, and how far the motifs' shares of them are from "
+        "those in the reference. In the table those come first whose number differs most from the reference's, by "
+        "z = (samples - reference) / sqrt(samples + reference). Of many motifs some are beyond 2 or -2 by chance, and "
+        "matches of one motif are not independent: read the real windows beside.",
+        figures,
         [Picture(
-            "motifs", _alt("Matches per 1,000 bases of each motif, against the reference", [figure]),
+            "motifs", alt_text("Matches per 1,000 bases of each motif, against the reference", figures),
             lambda axes: panels.scatter(
                 axes, reference / kilobases, {name: totals[name] / kilobases for name in (SAMPLES, REAL)},
                 x="matches per 1,000 bases, reference", y="matches per 1,000 bases",
             ),
         )],
         [_motif_table(found, reference, totals)],
-    )  # fmt: skip
-
-
-def classifier(sets: Sets, *, folds: int, seed: int) -> Section:
-    """How well each set is told apart from the reference."""
-    found, reasons = {}, []
-    for name, rows in sets.groups.items():
-        try:
-            found[name] = auroc(rows, sets.reference, folds=folds, seed=seed)
-        except InputError as error:
-            reasons.append(f" Of {name} it cannot be said: {error}.")
-    figure = Figure("classifier against the reference", "AUROC", found)
-    return Section(
-        "Told apart by a classifier",
-        f"Logistic regression on {K}-mer frequencies learns to tell each set from the reference, and is judged on "
-        f"sequences that it has not seen, in {folds} folds that similar sequences, on either strand, never cross. 0.5 "
-        f"is chance, 1 is always right. That it fails says little: a better one might not.{''.join(reasons)}",
-        [figure],
-        [Picture(
-            "classifier", _alt("Area under the ROC curve of a classifier against the reference", [figure]),
-            lambda axes: panels.intervals(axes, found, x="AUROC against the reference", chance=0.5),
-        )] if found else [],
-    )  # fmt: skip
-
-
-def frechet(sets: Sets, embed: Callable[[Tokens], Floats], *, name: str, title: str, text: str) -> Section:
-    """Distances in one embedding.
-
-    Args:
-        embed: rows (n, length) -> features (n, width).
-        name: of the embedding, and of its picture.
-        title, text: of the section.
-    """
-    raw = embed(sets.reference)
-    middle, spread = raw.mean(0), raw.std(0)
-    scale = np.where(spread > 0, spread, 1.0)
-    reference = (raw - middle) / scale
-    found = {group: (embed(rows) - middle) / scale for group, rows in sets.groups.items()}
-    statistics = {group: frechet_to(reference, each) for group, each in found.items()}
-    figure = measure(f"Frechet distance, {name}", "squared standard deviations", statistics, sets.n)
-    return Section(
-        title,
-        f"{text} The distance is that of Gaussians with the mean and covariance of each set, in features that have "
-        "mean 0 and standard deviation 1 in the reference. It is above 0 for two sets of real windows, the more so the "
-        "fewer they are: compare it with the floor, and never with that of another number of sequences.",
-        [figure],
-        [Picture(
-            f"frechet_{name.replace('-', '_').replace(' ', '_')}", _alt("Frechet distance to the reference", [figure]),
-            lambda axes: panels.intervals(axes, figure.by_group, x="Frechet distance to the reference"),
-        )],
-    )  # fmt: skip
-
-
-def novelty(sets: Sets, found: Mapping[str, Nearest], names: Sequence[str], *, training: str) -> Section:
-    """How much is copied from training DNA, and how different sequences are from each other.
-
-    Args:
-        found: by set; sets that were cut from the training DNA itself are left out.
-        names: of the samples.
-        training: what the training DNA is.
-    """
-    shares = {name: each.share for name, each in found.items()}
-    figures = [
-        measure("shared with training DNA", "mean share of minimizers",
-                {name: mean_of(share) for name, share in shares.items()}, sets.n),
-        measure("half copied", "share of sequences with half of their minimizers in one stretch of training DNA",
-                {name: mean_of((share >= COPIED).astype(np.float64)) for name, share in shares.items()}, sets.n),
-        measure("copied whole", "share of sequences that are in training DNA as a whole",
-                {name: mean_of(each.is_copy.astype(np.float64)) for name, each in found.items()}, sets.n),
-        Figure("unrelated to each other", "groups of similar sequences / sequences",
-               {name: Measured(n_related_groups(rows) / len(rows)) for name, rows in sets.groups.items()}),
-    ]  # fmt: skip
-    ours = found[SAMPLES]
-    order = np.argsort(-ours.share, kind="stable").tolist()
-    rows = [(names[i], f"{ours.share[i]:.3f}", ours.place[i], "yes" if ours.is_copy[i] else "no") for i in order]
-    return Section(
-        "Novelty and diversity",
-        f"For every sequence the stretch of the training DNA ({training}), eight times as long, that holds most of "
-        "its minimizers (21-mers, about two in eleven bases, the same on both strands). One changed base in 33 leaves "
-        "half of them. Windows that were never trained on share repeats with training DNA: what is beyond the floor is "
-        "memorised. The last measure is 1 if no two sequences share half of their minimizers, and falls as a generator "
-        "repeats itself.",
-        figures,
-        [Picture(
-            "novelty", _alt("Share of minimizers in the nearest stretch of training DNA", figures[:1]),
-            lambda axes: panels.survival(axes, shares, x="share of minimizers in the nearest training stretch"),
-        )],
-        [Table("novelty", ("sample", "share", "nearest_stretch", "copied_whole"), rows, 5)],
     )  # fmt: skip
 
 
@@ -265,7 +176,7 @@ def _by_k(name: str, figures: Sequence[Figure], y: str) -> Picture:
         group: {k: figure.by_group[group] for k, figure in enumerate(figures, 1)} for group in figures[0].by_group
     }
     return Picture(
-        name, _alt(f"{y}, k = 1 to {len(figures)}", figures), partial(panels.lines, points=points, x="k", y=y)
+        name, alt_text(f"{y}, k = 1 to {len(figures)}", figures), partial(panels.lines, points=points, x="k", y=y)
     )
 
 
@@ -299,12 +210,3 @@ def _motif_table(found: Sequence[Motif], reference: Ints, totals: Mapping[str, I
 
 def _word(code: int, k: int) -> str:
     return "".join("ACGT"[code // 4**place % 4] for place in reversed(range(k)))
-
-
-def _alt(what: str, figures: Sequence[Figure]) -> str:
-    """What is drawn, with its figures."""
-    said = (
-        f"{figure.measure}: " + ", ".join(f"{group} {each.value:.3g}" for group, each in figure.by_group.items())
-        for figure in figures
-    )
-    return f"{what}. {'; '.join(said)}."

@@ -24,7 +24,7 @@ from dnadiff.hub.importing import is_published
 from dnadiff.inference.features import embed
 from dnadiff.inference.progress import progress_bar
 from dnadiff.model import DiffusionModel
-from dnadiff.report import sections
+from dnadiff.report import comparisons, sections
 from dnadiff.report.card import REAL, SAMPLES, SHUFFLED, Card, Section, Sets
 from dnadiff.report.frechet import PINNED, pinned_features
 from dnadiff.report.kmers import gc_content
@@ -142,10 +142,10 @@ def compare(settings: ReportSettings, asked: Asked, motifs: str | None) -> Card:
     parts = [
         sections.kmers(sets), sections.composition(sets), sections.repeats(sets), sections.frames(sets),
         *([] if motifs is None else [_motifs(sets, motifs, settings)]),
-        sections.classifier(sets, folds=settings.folds, seed=settings.seed),
-        sections.frechet(sets, pinned_features, name=PINNED, title="Frechet distance", text=PINNED_TEXT),
+        comparisons.classifier(sets, folds=settings.folds, seed=settings.seed),
+        comparisons.frechet(sets, pinned_features, name=PINNED, title="Frechet distance", text=PINNED_TEXT),
         *_own_features(sets, model, settings),
-        sections.novelty(sets, _nearest(sets, real), names, training=real.training),
+        comparisons.novelty(sets, _nearest(sets, real), names, training=real.training),
     ]  # fmt: skip
     compared = f"{sets.n:,} sequences in each set, {sets.length:,} bases of each; seed {settings.seed}"
     about = {**samples.about, "real DNA": real.about, "training DNA": real.training, "compared": compared}
@@ -194,7 +194,7 @@ def _own_features(sets: Sets, model: DiffusionModel | None, settings: ReportSett
                     advance(1)
                 return np.stack(found).astype(np.float64)
 
-            yield sections.frechet(
+            yield comparisons.frechet(
                 sets, features, name="own features", title="Frechet distance in the model's own features", text=OWN_TEXT
             )
     except InputError as error:

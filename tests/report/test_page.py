@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from dnadiff.dna import encode
 from dnadiff.errors import InputError
-from dnadiff.report import panels, sections
+from dnadiff.report import comparisons, panels, sections
 from dnadiff.report.card import REAL, SAMPLES, SHUFFLED, Card, Sets
 from dnadiff.report.frechet import pinned_features
 from dnadiff.report.nearest import Nearest
@@ -33,9 +33,9 @@ def card():
     found = Nearest(rng.random(20), [f"{HOSTILE}:0-640"] * 20, np.zeros(20, bool))
     parts = [
         sections.kmers(sets), sections.composition(sets), sections.repeats(sets), sections.frames(sets),
-        sections.classifier(sets, folds=2, seed=0),
-        sections.frechet(sets, pinned_features, name="random-conv-1", title="Frechet distance", text="Features."),
-        sections.novelty(sets, {SAMPLES: found, SHUFFLED: found}, ["=cmd()", *[HOSTILE] * 19], training="chrA"),
+        comparisons.classifier(sets, folds=2, seed=0),
+        comparisons.frechet(sets, pinned_features, name="random-conv-1", title="Frechet distance", text="Features."),
+        comparisons.novelty(sets, {SAMPLES: found, SHUFFLED: found}, ["=cmd()", *[HOSTILE] * 19], training="chrA"),
     ]  # fmt: skip
     return Card({"samples": HOSTILE}, f"20 sequences of 80 bases. Reference: {HOSTILE}.", parts)
 
