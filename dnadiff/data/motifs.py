@@ -153,7 +153,7 @@ def _chances(scores: Scores, background: NDArray[np.float64]) -> NDArray[np.floa
         for more, share in zip(column.tolist(), background.tolist(), strict=True):
             wider[more : more + len(density)] += share * density
         density = wider
-    return density[::-1].cumsum()[::-1]
+    return density[::-1].cumsum()[::-1].clip(max=1.0)  # which rounding may be above
 
 
 def _meme(text: Sequence[str]) -> list[tuple[str, list[list[float]]]]:

@@ -79,6 +79,12 @@ def test_a_chance_is_the_share_of_random_words_that_score_as_much(path, gc):
         assert chances[scores >= scores[scores < least].max()].sum() > p_value
 
 
+def test_every_word_has_a_chance_of_one_or_less(path):
+    for gc in np.arange(0.05, 1, 0.05):
+        (motif,) = read_motifs(path(SMALL["jaspar"]), gc=gc)
+        assert motif.threshold(1.0) == motif.lowest
+
+
 def test_matches_are_those_that_biopython_finds(path):
     (motif,) = read_motifs(path(SMALL["jaspar"]))
     with path(SMALL["jaspar"]).open() as file:
