@@ -185,12 +185,17 @@ class MaskedLM(nn.Module):
         return self.logits(self.features(self.embed(tokens), t, valid=valid))
 
 
-def _longest(trunk: nn.Module) -> int:
-    """Tokens for which there are positions; those that count from behind the padding's have fewer than rows."""
+def _longest(trunk: Any) -> int:
+    """Tokens for which there are positions; those that count from behind the padding's have fewer than rows.
+
+    BigBird reads longer rows than these by blocks, until it has seen a shorter one: its logits would depend on that.
+    """
     tables: list[Any] = [
         module for name, module in trunk.named_modules() if name.endswith(POSITIONS) and hasattr(module, "padding_idx")
     ]
     rows = [len(table.weight) - (0 if table.padding_idx is None else table.padding_idx + 1) for table in tables]
+    if getattr(trunk.config, "attention_type", None) == "block_sparse":
+        rows.append((5 + 2 * trunk.config.num_random_blocks) * trunk.config.block_size)
     return min(rows, default=torch.iinfo(torch.int64).max)
 
 

@@ -316,6 +316,18 @@ def test_positions_are_counted_whatever_their_table_is_called(kind, bert_folder)
         network(torch.full((1, network.longest + 1), vocab.letters[5]))
 
 
+@torch.no_grad()
+def test_what_was_read_before_changes_no_logits(tmp_path):
+    how = {"max_position_embeddings": 64, "block_size": 4, "num_random_blocks": 1}
+    folder = write(tmp_path / "bird", transformers.BigBirdConfig(vocab_size=len(WORDS), **how, **SIZES))
+    fresh, used = (dnadiff.load(folder).network for _ in range(2))
+    used.network(rows(used.vocab))
+    row = rows(used.vocab, n=1, length=28)
+    assert torch.equal(used.network(row), fresh.network(row))
+    with pytest.raises(InputError, match="reads 28 tokens at most, not 29"):
+        used.network(rows(used.vocab, n=1, length=29))
+
+
 def test_names_of_old_and_other_heads_are_known(bert_folder):
     tensors = load_file(bert_folder / "model.safetensors")
     expected = dnadiff.load(bert_folder).network.network.state_dict()
