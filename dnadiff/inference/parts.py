@@ -12,7 +12,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,6 +21,10 @@ from dnadiff.errors import InputError, ResourceError
 from dnadiff.inference.draws import Shard
 
 _HEAD = struct.Struct("<QI")  # bytes of a record, and their CRC-32
+
+
+class _GoneError(Exception):
+    """Records that were there are not: another shard has written the output and removed them."""
 
 
 class Part:
@@ -32,7 +36,10 @@ class Part:
 
     def count(self) -> int:
         """Whole records, 0 where there is no file; errors as in `records`."""
-        return sum(1 for _ in self.records()) if self.path.exists() else 0
+        try:
+            return sum(1 for _ in self.records())
+        except _GoneError:
+            return 0
 
     def records(self) -> Iterator[bytes]:
         """Those that are whole.
@@ -40,7 +47,11 @@ class Part:
         Raises:
             InputError: the file is damaged, or is about other work; the message says what differs.
         """
-        with self.path.open("rb") as file:
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError as error:
+            raise _GoneError from error
+        with file:
             if self._check(file):
                 yield from self._whole(file)
 
@@ -154,6 +165,18 @@ class Parts(NamedTuple):
     def complete(self) -> bool:
         """Whether every shard has made its records."""
         return all(part.count() == len(self._own(number)) for number, part in enumerate(self.files, 1))
+
+    def finish(self, write: Callable[[], None]) -> bool:
+        """Where all records are made: have the output written, then remove them; whether that is so.
+
+        Of shards that end together each may write, the same bytes; one that finds the records gone was forestalled.
+        """
+        if not self.complete():
+            return False
+        with suppress(_GoneError):
+            write()
+            self.remove()
+        return True
 
     def records(self) -> Iterator[bytes]:
         """All in order, once they are complete."""

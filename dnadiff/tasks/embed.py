@@ -78,12 +78,14 @@ def run(settings: EmbedSettings, path: Path, fasta: str, bed: str | None, out: s
 
     with progress_bar("embedding", parts.share(shard)) as advance:
         parts.fill(shard, record, advance)
-    if not parts.complete():
+
+    def write() -> None:
+        with unfinished(file) as temporary:
+            writer(temporary, places, _features(parts, places, settings), settings.pooling)
+
+    if not parts.finish(write):
         log.info("shard %d of %d is embedded; the last one writes %s", *shard, file)
         return
-    with unfinished(file) as temporary:
-        writer(temporary, places, _features(parts, places, settings), settings.pooling)
-    parts.remove()
     log.info("%s: %s", file, counted(len(places), "sequence"))
 
 

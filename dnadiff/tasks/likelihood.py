@@ -97,11 +97,9 @@ def run(
         parts = Parts.beside(file or Path(folder_of_none) / "out", shard.n_shards, claim, len(found))
         with progress_bar("scoring", parts.share(shard)) as advance:
             parts.fill(shard, scorer.record, advance)
-        if not parts.complete():
+        if not parts.finish(lambda: _write(parts, f"# {folder}", file, per_base)):
             log.info("shard %d of %d is scored; the last one writes %s", *shard, file)
             return
-        _write(parts, f"# {folder}", file, per_base)
-        parts.remove()
     if file is not None:
         log.info("%s: %s", out, found.says())
 

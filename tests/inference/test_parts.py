@@ -44,6 +44,26 @@ def test_records_of_all_shards_are_in_order(tmp_path, n_shards):
     assert not list(tmp_path.iterdir())
 
 
+def test_shards_that_end_together_write_once_and_nobody_fails(tmp_path):
+    fast, slow = (Parts.beside(tmp_path / "out", 2, CLAIM, len(RECORDS)) for _ in range(2))
+    written = []
+
+    def write(parts, between):
+        copied = []
+        for record in parts.records():
+            between()
+            copied.append(record)
+        written.append(copied)
+
+    made(fast, Shard(1, 2))
+    assert not fast.finish(lambda: pytest.fail("a record is missing"))
+    made(slow, Shard(2, 2))
+    assert slow.finish(lambda: write(slow, lambda: fast.finish(lambda: write(fast, lambda: None))))
+    assert not slow.finish(lambda: pytest.fail("nothing is left"))
+    assert not list(tmp_path.iterdir())
+    assert written == [RECORDS]
+
+
 def test_what_is_cut_at_any_byte_goes_on(tmp_path):
     whole = Parts.beside(tmp_path / "whole", 1, CLAIM, len(RECORDS))
     made(whole)
