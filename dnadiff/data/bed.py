@@ -103,7 +103,7 @@ def read_bed(
     path: str | Path,
     contigs: dict[str, int],
     *,
-    on_bad: Literal["error", "skip"] = "error",
+    on_bad: Literal["error", "skip"] | None = None,
     rename_contigs: bool = False,
 ) -> Intervals:
     """Read intervals on a genome.
@@ -111,7 +111,8 @@ def read_bed(
     Args:
         path: of the file; `~` is expanded.
         contigs: length of each contig of the genome, in its order.
-        on_bad: whether rows that cannot be used are an error, or are skipped with a counted warning.
+        on_bad: whether rows that cannot be used are an error, or are skipped with a counted warning, as data.on_bad says;
+            None where there is no such setting: an error.
         rename_contigs: accept `chr1` for `1`, `chrM` for `MT`, and the other way round.
 
     Raises:
@@ -121,9 +122,10 @@ def read_bed(
     if next(lines(source), "").startswith(">"):
         raise InputError(f"{source}: line 1: begins with '>', as FASTA does; a genome is given with --ref")
     parsed = parse(bed_rows(lines(source)), contigs, rename_contigs=rename_contigs)
-    if parsed.n_bad and on_bad == "error":
+    if parsed.n_bad and on_bad != "skip":
         bad = spelt_out(parsed.shown, parsed.n_bad)
-        raise InputError(f"{source}: {bad}; mend them, or set data.on_bad=skip to leave them out")
+        otherwise = ", or set data.on_bad=skip to leave them out" if on_bad else ""
+        raise InputError(f"{source}: {bad}; mend them{otherwise}")
     if parsed.n_bad:
         log.warning("%s: %s bad rows skipped, the first at %s", source, f"{parsed.n_bad:,}", parsed.shown[0])
     if not parsed.rows:

@@ -178,3 +178,5 @@ def test_a_notebook_gets_what_the_command_writes(run, genome, tmp_path):
         assert (found.sequence, found.start) == (str(file["sequence"]), int(file["start"]))
     with pytest.raises(InputError, match=r"90 bases, region=\(80, 91\), window=None.*give DNA, a region inside it"):
         model.mutate(text, region=(80, 91))
+    with pytest.raises(InputError, match=r"window=0.*3 or more"):
+        model.mutate(text, window=0)
