@@ -111,8 +111,8 @@ def read_bed(
     Args:
         path: of the file; `~` is expanded.
         contigs: length of each contig of the genome, in its order.
-        on_bad: what data.on_bad says of rows that cannot be used: an error, or skipped with a counted warning; None where
-            there is no such setting: an error.
+        on_bad: what data.on_bad says of rows that cannot be used: an error, or skipped with a counted warning; None
+            where there is no such setting: an error.
         rename_contigs: accept `chr1` for `1`, `chrM` for `MT`, and the other way round.
 
     Raises:

@@ -310,11 +310,8 @@ class Model:
         """
         (tokens,) = as_rows(sequence, self.tokenizer)
         start, end = region or (0, len(tokens))
-        if (
-            self.tokenizer is not None
-            or not 0 <= start < end <= len(tokens)
-            or min(3 if window is None else window, batch_size + 2) < 3
-        ):
+        inside = 0 <= start < end <= len(tokens)
+        if self.tokenizer is not None or not inside or batch_size < 1 or (window is not None and window < 3):
             asked = f"{len(tokens)} bases, {region=}, {window=}, {batch_size=}"
             raise InputError(f"{asked}: give DNA, a region inside it (0-based, half-open), 3 or more, and 1 or more")
         seen = window or self.settings.data.length or 1024
