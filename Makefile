@@ -23,7 +23,7 @@ demo: $(VENV)/.installed  ## set up, then train on the toy genome; results in ru
 	@echo "The results are in $(OUT)."
 
 test: $(VENV)/.dev  ## set up, then run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.dev  ## style and formatting
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+import dnadiff
+from dnadiff.hub import shipped
 from dnadiff.tasks import train
 from dnadiff.tasks.settings import resolve
 
@@ -44,6 +46,7 @@ def store(tmp_path_factory):
     train.run(resolve("dna/tiny", [*SMALL_DNA, *split], dna), folder / "run-dna")
     train.run(resolve("dna/conditional", [*SMALL_DNA, *split], labelled), folder / "run-cells")
     train.run(resolve("text/demo", SMALL_TEXT, text), folder / "run-text")
+    dnadiff.load(folder / "run-dna").save_pretrained(folder / "run-weights" / shipped.NAME)
     return folder
 
 
@@ -52,6 +55,7 @@ def place(store, tmp_path, monkeypatch):
     """Makes the working folder of a command: `place(page)`."""
 
     def laid_out(page):
+        monkeypatch.setattr(shipped, "WEIGHTS", store / "run-weights")
         for path in store.iterdir():
             if not path.name.startswith("run-"):
                 (tmp_path / path.name).symlink_to(path)

@@ -24,7 +24,6 @@ NOT_RUN = {
     r"dnadiff judge .*gpt2-large.*": "reads the hub",
     r"dnadiff zeroshot .*": "reads corpora that are downloaded",
     r"dnadiff .*--init (weights/|checkpoints/).*": "reads published weights",
-    r"dnadiff sample --length .*": "reads the weights that ship",
 }
 SETTINGS_ONLY = {
     r"dnadiff classify .*": "has tests of its own that train",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,6 +68,21 @@ def test_the_one_of_this_package_is_small_and_draws_dna():
     model = dnadiff.load(REAL)
     assert model.settings.data.length is not None
     assert set(model.sample(1, length=32, steps=4)[0]) <= set("ACGT")
+
+
+@pytest.mark.skipif(REAL is None, reason="this package holds no model")
+def test_the_one_of_this_package_has_learned_what_human_and_yeast_have_in_common():
+    """Few CG, long runs of A and T, and the same of either strand."""
+    model = dnadiff.load(REAL)
+    generator = np.random.default_rng(0)
+    flanks = ["".join(generator.choice(list("ACGT"), 120)) for _ in range(4)]
+
+    def nats(middle):
+        whole = [flank[:60] + middle + flank[60:] for flank in flanks]
+        return np.mean([p.nats for p in model.log_prob(whole, "pseudo", region=(60, 60 + len(middle)))])
+
+    assert nats("CG" * 8) < nats("GC" * 4 + "AT" * 4) < nats("A" * 16)
+    assert nats("A" * 16) == pytest.approx(nats("T" * 16), abs=2)
 
 
 @pytest.mark.parametrize("named", [(), (shipped.NAME,)])
