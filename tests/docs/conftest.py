@@ -11,7 +11,21 @@ from dnadiff.hub import shipped
 from dnadiff.tasks import train
 from dnadiff.tasks.settings import resolve
 
-CONTIGS = ("chr1", "chr20", "chr21", "chr17", "chrXV", "chrI", "chrXVI", "chrM", "chr22", "chr8", "chr9")
+CONTIGS = (
+    "chr1",
+    "chr20",
+    "chr21",
+    "chr17",
+    "chrXV",
+    "chrI",
+    "chrIV",
+    "chrV",
+    "chrXVI",
+    "chrM",
+    "chr22",
+    "chr8",
+    "chr9",
+)
 BASES = 1600
 SMALL = [
     "train.max_steps=2", "train.batch_size=8", "train.micro_batch=null", "train.validate_every=2",
@@ -82,7 +96,7 @@ def sequences(bases, drawn):
     }
     return {
         **dict.fromkeys(("genome.fa", "g.fa", "hg38.fa", "sacCer3.fa", "loci.fa", "TRAIN"), genome),
-        **dict.fromkeys(("hg19.fa.gz", "sacCer3.fa.gz"), genome),
+        **dict.fromkeys(("hg19.fa.gz", "sacCer3.fa.gz", "elegans.fa.gz"), genome),
         **dict.fromkeys(("samples.fa", "designs.fa", "promoters.fa", "TEST"), fasta(dict(enumerate(drawn)))),
         "in.fa": fasta({"a": f"{pieces[0]}{'N' * 20}{pieces[1]}RY"}),
         "short.fa": fasta({"a": "GATTACA", "b": "ACGT"}),
