@@ -55,6 +55,16 @@ def lost_workers(reading: Callable[[], str]) -> Iterator[None]:
             raise
         what = "gave nothing in time" if "timed out" in str(error) else "was killed, maybe for want of memory"
         raise ResourceError(
-            f"{reading()}: a process that reads ahead {what}; the same command goes on from the last checkpoint, with "
-            "other train.workers if you add --force"
+            f"{_undisturbed(reading)}: a process that reads ahead {what}; the same command goes on from the last "
+            "checkpoint, with other train.workers if you add --force"
         ) from error
+
+
+def _undisturbed(reading: Callable[[], str]) -> str:
+    """What was read, though more workers end meanwhile: torch raises that wherever the main thread is."""
+    while True:
+        try:
+            return reading()
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
