@@ -1,6 +1,6 @@
 """How many bases of the middle of real windows a model recovers from both flanks, beside a Markov chain from the left.
 
-    python benchmarks/infilling.py runs/yeast [--windows 256] [--gap 64] [--fillings 4] [--split test]
+    python benchmarks/infilling.py runs/yeast [--windows 256] [--gap 64] [--fillings 4] [--split test] [data.length=512]
 
 The middle of each window of a split is hidden and drawn anew, by the run's model with its first-hitting sampler (exact
 in law) and by the Markov chain of its training split, whose order and smoothing are those that are best on the
@@ -55,12 +55,14 @@ def recovered(fillings: Tokens, rows: Tokens, gap: slice) -> tuple[float, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
+    parser.add_argument("settings", nargs="*", metavar="data.x=y", help="of the windows, if not the run's")
     parser.add_argument("--windows", type=int, default=256)
     parser.add_argument("--gap", type=int, default=64)
     parser.add_argument("--fillings", type=int, default=4)
     parser.add_argument("--split", default="test")
-    args = parser.parse_args()
-    settings = settings_of(args.run, [f"evaluate.max_windows={args.windows}"], {"evaluate.split": args.split})
+    args = parser.parse_intermixed_args()
+    words = [*args.settings, f"evaluate.max_windows={args.windows}"]
+    settings = settings_of(args.run, words, {"evaluate.split": args.split})
     data = open_data(settings.data, seed=settings.train.seed)
     windows = data.sets()[args.split]
     rows = windows.rows(settings.evaluate.chosen(len(windows)), epoch=None)
