@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dnadiff.errors import ResourceError
+from dnadiff.errors import InputError, ResourceError
 
 TEMPORARY = ".unfinished-"
 
@@ -65,6 +65,21 @@ def unfinished(path: Path) -> Iterator[Path]:
         raise unwritable(error, path) from error
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def asked_for(path: Path) -> Iterator[Path]:
+    """As `unfinished`, for a file that somebody named: one that cannot be written is found out at once.
+
+    Raises:
+        InputError: it is a folder.
+        ResourceError: as `unfinished`.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file to write")
+    with unfinished(path) as temporary:
+        temporary.touch()
+        yield temporary
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from dnadiff.data.leakage.compare import Comparison, compare_sequences
 from dnadiff.data.leakage.groups import groups
 from dnadiff.data.leakage.ranges import spread
 from dnadiff.data.leakage.sequences import InGenome, InMemory
+from dnadiff.inference.progress import progress_bar
 
 Tokens = NDArray[np.uint8]
 Region = tuple[str, int, int]  # contig, start, end
@@ -35,18 +36,16 @@ class Nearest(NamedTuple):
     is_copy: NDArray[np.bool_]
 
 
-def nearest(
-    rows: Tokens, genome: Genome, regions: Sequence[Region], progress: Callable[[int], object] = lambda n: None
-) -> Nearest:
-    """Look rows up in training DNA, which is streamed past them.
+def nearest(rows: Tokens, genome: Genome, regions: Sequence[Region]) -> Nearest:
+    """Look rows up in training DNA, which is streamed past them under a progress bar.
 
     Args:
         rows: (n, length) tokens.
         regions: of the genome; cut into stretches of eight windows that overlap by one.
-        progress: called with the number of training bases read.
     """
     train = _stretches(genome, regions, rows.shape[1])
-    found = compare_sequences(InGenome(genome, train), InMemory.of(rows), ANY, progress)
+    with progress_bar("looking for copies", int((train.end - train.start).sum())) as advance:
+        found = compare_sequences(InGenome(genome, train), InMemory.of(rows), ANY, advance)
     share, at = np.zeros(len(rows)), np.full(len(rows), -1)
     is_copy = np.zeros(len(rows), bool)
     for relation in ("similar", "inside", "reverse complement", "identical"):

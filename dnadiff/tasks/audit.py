@@ -19,7 +19,7 @@ from dnadiff.data.leakage.compare import Comparison
 from dnadiff.data.leakage.readers import open_rows
 from dnadiff.data.leakage.rows import Rows, cut_records
 from dnadiff.errors import InputError, LeakError, counted
-from dnadiff.files import unfinished
+from dnadiff.files import asked_for
 from dnadiff.inference.progress import progress_bar
 from dnadiff.shown import cell, printable
 from dnadiff.tasks.tables import print_table
@@ -55,11 +55,7 @@ def run(settings: Comparison, train: str, test: str, genome: str | None, out: Pa
         LeakError: with `fail`, if a test row is in the training set.
         InputError: with `fail`, if no test row could be looked for but as a whole, so that nothing was ruled out.
     """
-    if out is not None and out.is_dir():
-        raise InputError(f"{out}: is a folder; name a file to write")
-    with unfinished(out) if out else nullcontext() as temporary:
-        if temporary:
-            temporary.touch()  # a place that cannot be written is found out before anything is compared
+    with asked_for(out) if out else nullcontext() as temporary:
         log.info("reading %s and %s", train, test)
         one, other = open_sets(train, test, genome)
         n_bases = 0 if one.sequences is None else int(one.sequences.lengths.sum())

@@ -17,7 +17,7 @@ from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
 from dnadiff.diffusion.samplers import Auto, Sampler
 from dnadiff.errors import InputError
-from dnadiff.files import unfinished
+from dnadiff.files import asked_for
 from dnadiff.inference.design import COMPLEMENT, Constraints, Site
 from dnadiff.inference.infill import fill_sites
 from dnadiff.model import DiffusionModel
@@ -209,11 +209,8 @@ def written(path: str | None) -> Iterator[Callable[[str], object]]:
         yield lambda text: None
     elif path == "-":
         yield sys.stdout.write
-    elif Path(path).is_dir():
-        raise InputError(f"{path}: is a folder; name a file to write")
     else:
-        with unfinished(Path(path).expanduser()) as temporary:
-            temporary.touch()
+        with asked_for(Path(path).expanduser()) as temporary:
             yield temporary.write_text
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from dnadiff.config import Settings
 from dnadiff.data.fasta import Genome
 from dnadiff.data.motifs import Match, Motif, matches, read_motifs
 from dnadiff.errors import InputError, counted, nearest
-from dnadiff.files import unfinished, write_text
+from dnadiff.files import asked_for
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.features import Strands
 from dnadiff.inference.mutagenesis import MutationMap, mutate
@@ -98,19 +99,25 @@ def run(
 
     Raises:
         InputError: a file or region that cannot be used.
-        ResourceError: a file cannot be written.
+        ResourceError: a file cannot be written; found out at the start.
     """
     opened = open_all(settings, path, fasta, region, motifs, out, plot)
     how = opened.settings
     assert how.window is not None
-    llr = mutate(
-        opened.model.network, opened.tokens, opened.inside,
-        window=how.window, strands=how.strands, batch_size=how.batch_size,
-    )  # fmt: skip
-    found = MutationMap(opened.contig, opened.region[0], dna.decode(opened.bases), llr)
-    _write(found, out)
-    if plot is not None:
-        _draw(Path(plot).expanduser(), found, opened)
+    with _asked_for(out) as table, _asked_for(plot) as picture:
+        llr = mutate(
+            opened.model.network, opened.tokens, opened.inside,
+            window=how.window, strands=how.strands, batch_size=how.batch_size,
+        )  # fmt: skip
+        found = MutationMap(opened.contig, opened.region[0], dna.decode(opened.bases), llr)
+        if table is None:
+            sys.stdout.writelines(_lines(found))
+        else:
+            _write(table, found)
+            log.info("%s: %s", out, counted(len(found.sequence), "base"))
+        if picture is not None:
+            _draw(picture, found, opened)
+            log.info("%s: drawn", plot)
 
 
 def dry_run(
@@ -205,17 +212,15 @@ def _check_names(out: str | None, plot: str | None, motifs: str | None) -> None:
         raise InputError("--motifs: they are drawn; name a picture with --plot")
 
 
-def _write(found: MutationMap, out: str | None) -> None:
-    if out in (None, "-"):
-        sys.stdout.writelines(_lines(found))
-        return
-    file = Path(str(out)).expanduser()
+def _asked_for(path: str | None) -> AbstractContextManager[Path | None]:
+    return nullcontext() if path in (None, "-") else asked_for(Path(str(path)).expanduser())
+
+
+def _write(file: Path, found: MutationMap) -> None:
     if file.suffix == ".tsv":
-        write_text(file, "".join(_lines(found)))
+        file.write_text("".join(_lines(found)), encoding="utf-8")
     else:
-        with unfinished(file) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, contig=found.contig, start=found.start, sequence=found.sequence, llr=found.llr)
-    log.info("%s: %s", file, counted(len(found.sequence), "base"))
+        np.savez(file, contig=found.contig, start=found.start, sequence=found.sequence, llr=found.llr)
 
 
 def _lines(found: MutationMap) -> Iterator[str]:
@@ -236,7 +241,6 @@ def _draw(path: Path, found: MutationMap, opened: Opened) -> None:
     note = _says(matched, opened) if opened.motifs else ""
     figure = map_figure(found.llr, found.sequence, contig=found.contig, start=found.start, matches=matched, note=note)
     save_figure(figure, path)
-    log.info("%s: drawn", path)
 
 
 def _says(matched: list[Match], opened: Opened) -> str:

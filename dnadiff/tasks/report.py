@@ -204,9 +204,7 @@ def _own_features(sets: Sets, model: DiffusionModel | None, settings: ReportSett
 def _nearest(sets: Sets, real: Real) -> dict[str, Nearest]:
     """Of every set, but windows that are training DNA themselves."""
     groups = {name: rows for name, rows in sets.groups.items() if real.is_held_out or name != REAL}
-    regions = real.train.regions()
-    with progress_bar("looking for copies", sum(end - start for _, start, end in regions)) as advance:
-        found = nearest(np.concatenate(list(groups.values())), real.data.genome, regions, advance)
+    found = nearest(np.concatenate(list(groups.values())), real.data.genome, real.train.regions())
     parts = (slice(at, at + sets.n) for at in range(0, len(found.share), sets.n))
     return {
         name: Nearest(found.share[part], found.place[part], found.is_copy[part])

@@ -10,7 +10,7 @@ import dnadiff
 from dnadiff import cli
 from dnadiff.config import resolve
 from dnadiff.data.fasta import Genome
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, ResourceError
 from dnadiff.tasks import mutate, score
 
 MOTIFS = ">M1 first\nA [ 9 0 0 9 ]\nC [ 0 9 0 0 ]\nG [ 0 0 9 0 ]\nT [ 0 0 0 0 ]\n"
@@ -180,3 +180,15 @@ def test_a_notebook_gets_what_the_command_writes(run, genome, tmp_path):
         model.mutate(text, region=(80, 91))
     with pytest.raises(InputError, match=r"window=0.*3 or more"):
         model.mutate(text, window=0)
+
+
+@pytest.mark.parametrize(("out", "plot"), [("file/map.tsv", None), ("folder.tsv", None), (None, "file/map.png")])
+def test_a_place_that_cannot_be_written_is_found_out_before_anything_is_scored(
+    run, genome, tmp_path, monkeypatch, out, plot
+):
+    monkeypatch.setattr(mutate, "mutate", lambda *_, **__: pytest.fail("scored first"))
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.tsv").mkdir()
+    places = {name: str(tmp_path / path) for name, path in {"out": out, "plot": plot}.items() if path}
+    with pytest.raises((InputError, ResourceError), match=r"cannot be written|is a folder"):
+        mutate.run(settings_of(), run, str(genome), "chrA:1-12", **places)
