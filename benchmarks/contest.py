@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from dnadiff.ops.scan import selective_scan
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -45,3 +48,33 @@ def in_its_own_process(*words: str) -> str:
     """The last line that this program prints when it is called again, with these words added."""
     command = [sys.executable, *sys.argv, *words]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
+
+
+def floor(width: int, layers: int, rows: int, length: int, *, backward: bool = True) -> dict[str, float]:
+    """Seconds that a step of Caduceus-PS cannot go below, or its forward pass alone, at the rates of this machine."""
+    tokens, inner, states = 2 * rows * length, 2 * width, 16
+    rank, passes = -(-width // 16), 3 if backward else 1
+    per_token = width * 2 * inner + 2 * (inner * (rank + 2 * states) + rank * inner) + inner * width
+    flops = passes * 2 * tokens * layers * per_token
+    left, right = torch.randn(tokens, width), torch.randn(width, 2 * inner)
+    flops_per_second = 2 * tokens * width * 2 * inner / min(timed(lambda: left @ right) for _ in range(10))
+    source = torch.randn(tokens, inner)
+    target = torch.empty_like(source)
+    bytes_per_second = 2 * source.nbytes / min(timed(lambda: target.copy_(source)) for _ in range(10))
+    # forward: x and z out, conv in and out, delta, scan out for each direction, the gated sum; about twice that back
+    traffic = passes * layers * tokens * inner * 4 * 14
+    shape = (2 * rows, length, inner)
+    x, delta = torch.randn(shape, requires_grad=backward), torch.full(shape, -3.0, requires_grad=backward)
+    A = -torch.arange(1.0, states + 1).repeat(inner, 1)
+    B, C = (torch.randn(*shape[:2], states, requires_grad=backward) for _ in range(2))
+
+    def scan() -> None:
+        out = selective_scan(x, delta, A, B, C)
+        if backward:
+            out.sum().backward()
+
+    return {
+        "matrix products": flops / flops_per_second,
+        "scans": 2 * layers * min(timed(scan) for _ in range(5)),
+        "memory": traffic / bytes_per_second,
+    }

@@ -2,11 +2,13 @@
 
     python benchmarks/length.py [--width 128] [--layers 4] [--tokens 131072] [--threads 2]
     python benchmarks/length.py --width 256 --layers 16 --longest --recompute
+    python benchmarks/length.py --width 256 --layers 16 --forward
 
 The first: windows of 1,024 to `tokens` bases, as many as make up `tokens` in each step, one window at a time through
 the network where they are long (micro-batches of 8,192 bases or one window). The second: the longest window alone,
-forward and as a training step. Every measurement is a process of its own, whose peak memory is given above what its
-imports take; times are the best of `turns`.
+forward and as a training step. The third: its forward pass alone, beside the floor that
+training_step.py explains. Every measurement is a process of its own, whose peak memory is given above what its imports
+take; times are the best of `turns`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 
 import numpy as np
 import torch
-from contest import in_its_own_process, peak_memory, timed
+from contest import floor, in_its_own_process, peak_memory, timed
 from rich.console import Console
 from rich.table import Table
 
@@ -63,7 +65,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--recompute", action="store_true", help="activation checkpointing")
     parser.add_argument("--longest", action="store_true", help="the longest window only, forward and training step")
-    parser.add_argument("--forward", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--forward", action="store_true", help="the longest window's forward pass only, and its floor")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_memory()  # as the command line does
@@ -73,9 +75,10 @@ def main() -> None:
 
     title = f"Caduceus-PS {args.width} x {args.layers}, {args.tokens:,} bases a step, {args.threads} threads"
     table = Table("", "window", "s", "us/base", "MiB", "bytes/base", title=title)
-    lengths = [args.tokens] if args.longest else [SHORTEST * 2**k for k in range(8) if SHORTEST * 2**k <= args.tokens]
-    for length in lengths:
-        for name, more in (("training step", ()), *((("forward", ("--forward",)),) if args.longest else ())):
+    is_one = args.longest or args.forward
+    works = ([] if args.forward else [("training step", ())]) + ([("forward", ("--forward",))] if is_one else [])
+    for length in [args.tokens] if is_one else [n for n in (SHORTEST << k for k in range(8)) if n <= args.tokens]:
+        for name, more in works:
             found = json.loads(in_its_own_process("--length", str(length), *more))
             at_once = max(length, AT_ONCE)
             table.add_row(
@@ -83,6 +86,9 @@ def main() -> None:
                 f"{found['bytes'] / 2**20:,.0f}", f"{found['bytes'] / at_once:,.0f}",
             )  # fmt: skip
     Console().print(table)
+    if args.forward:
+        parts = floor(args.width, args.layers, 1, args.tokens, backward=False)
+        print(f"floor {sum(parts.values()):.2f} s:", ", ".join(f"{name} {value:.2f}" for name, value in parts.items()))
 
 
 if __name__ == "__main__":

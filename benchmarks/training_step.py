@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from contest import descend, in_its_own_process, peak_memory, take_turns, timed
+from contest import descend, floor, in_its_own_process, peak_memory, take_turns, timed
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -33,7 +33,6 @@ from dnadiff.models import Caduceus
 from dnadiff.models.caduceus import TiedMixer
 from dnadiff.models.kernels import Kernels, use_kernels
 from dnadiff.models.mamba import SelectiveState
-from dnadiff.ops.scan import selective_scan
 from dnadiff.vocab import DNA
 
 TURNS = 5
@@ -128,31 +127,6 @@ def measure_memory(contender: str, args: argparse.Namespace) -> None:
     print(peak_memory() - before)
 
 
-def floor(args: argparse.Namespace) -> dict[str, float]:
-    """Seconds that a step cannot go below: matrix products, scans, memory."""
-    tokens, width, inner, states = 2 * args.batch * args.length, args.width, 2 * args.width, 16
-    rank = -(-width // 16)
-    per_token = width * 2 * inner + 2 * (inner * (rank + 2 * states) + rank * inner) + inner * width
-    flops = 3 * 2 * tokens * args.layers * per_token
-    left, right = torch.randn(tokens, width), torch.randn(width, 2 * inner)
-    flops_per_second = 2 * tokens * width * 2 * inner / min(timed(lambda: left @ right) for _ in range(10))
-    source = torch.randn(tokens, inner)
-    target = torch.empty_like(source)
-    bytes_per_second = 2 * source.nbytes / min(timed(lambda: target.copy_(source)) for _ in range(10))
-    # forward: x and z out, conv in and out, delta, scan out for each direction, the gated sum; about twice that back
-    traffic = 3 * args.layers * tokens * inner * 4 * 14
-    rows = (2 * args.batch, args.length, inner)
-    x, delta = torch.randn(rows, requires_grad=True), torch.full(rows, -3.0, requires_grad=True)
-    A = -torch.arange(1.0, states + 1).repeat(inner, 1)
-    B, C = (torch.randn(*rows[:2], states, requires_grad=True) for _ in range(2))
-    scans = min(timed(lambda: selective_scan(x, delta, A, B, C).sum().backward()) for _ in range(5))
-    return {
-        "matrix products": flops / flops_per_second,
-        "scans": 2 * args.layers * scans,
-        "memory": traffic / bytes_per_second,
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = {"width": 118, "layers": 4, "batch": 4, "length": 1024, "threads": torch.get_num_threads()}
@@ -183,7 +157,7 @@ def main() -> None:
         ratio, more = seconds[name] / seconds["ours"], memory[name] / memory["ours"]
         label = "loop (one row, times the rows)" if name == "loop" else name
         table.add_row(label, f"{seconds[name]:.3f}", f"{ratio:.1f}", f"{memory[name] / 2**20:,.0f}", f"{more:.1f}")
-    parts = floor(args)
+    parts = floor(args.width, args.layers, args.batch, args.length)
     total = sum(parts.values())
     ratio = total / seconds["ours"]
     table.add_row("floor", f"{total:.3f}", f"{ratio:.2f}", "", "")
