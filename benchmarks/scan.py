@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from contest import timed
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -57,7 +58,7 @@ def draw(batch: int, length: int, channels: int, states: int, *, fused: bool) ->
     return {name: value.requires_grad_() for name, value in inputs.items()}
 
 
-def timed(scan: Scan, inputs: Inputs) -> tuple[float, float, list[Tensor]]:
+def run(scan: Scan, inputs: Inputs) -> tuple[float, float, list[Tensor]]:
     """Seconds forward and backward, and what came out."""
     start = time.perf_counter()
     y = scan(**inputs)
@@ -68,16 +69,16 @@ def timed(scan: Scan, inputs: Inputs) -> tuple[float, float, list[Tensor]]:
 
 def compare(scans: dict[str, Scan], inputs: Inputs) -> dict[str, tuple[float, float]]:
     """Median seconds forward and backward of each; all must agree."""
-    _, _, expected = timed(scans["torch"], inputs)
+    _, _, expected = run(scans["torch"], inputs)
     for name, scan in scans.items():
-        _, _, found = timed(scan, inputs)
+        _, _, found = run(scan, inputs)
         for one, other in zip(found, expected, strict=True):
             assert (one - other).abs().max() < 1e-3 * other.abs().max(), f"{name} disagrees"
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in scans}
     for turn in range(TURNS):
         for name, scan in scans.items():
             if name != "loop" or turn < LOOP_TURNS:
-                seconds[name].append(timed(scan, inputs)[:2])
+                seconds[name].append(run(scan, inputs)[:2])
     return {
         name: (statistics.median(f for f, _ in times), statistics.median(b for _, b in times))
         for name, times in seconds.items()
@@ -109,6 +110,10 @@ def main() -> None:
                 cells += [f"{updates / seconds / args.threads / 1e9:.2f}", f"{slow / seconds:.1f}x"]
             table.add_row(label, name, *cells)
     Console().print(table)
+    source = torch.randn(16_000_000)
+    target = torch.empty_like(source)
+    seconds = statistics.median(timed(lambda: target.copy_(source)) for _ in range(TURNS))
+    print(f"a copy of {source.nbytes / 1e6:.0f} MB reads and writes {2 * source.nbytes / seconds / 1e9:.1f} GB/s")
 
 
 if __name__ == "__main__":
