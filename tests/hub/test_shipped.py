@@ -85,6 +85,18 @@ def test_the_one_of_this_package_has_learned_what_human_and_yeast_have_in_common
     assert nats("A" * 16) == pytest.approx(nats("T" * 16), abs=2)
 
 
+def test_a_classifier_starts_from_it_where_no_network_is_named(model):
+    rows, classes = ["ACGT" * 4, "TTTT" * 4, "ACGA" * 4, "TATT" * 4], [0, 1, 0, 1]
+
+    def width(**named):
+        fitted = dnadiff.Classifier(probe=True, **named).fit(rows, classes)
+        return fitted.network_.config.model.width
+
+    assert width() == model.network.config.model.width
+    assert width(model={"kind": "caduceus", "width": 4, "n_layers": 1, "n_states": 2}) == 4
+    assert dnadiff.Classifier().init is None  # as scikit-learn asks: what is given is kept as it is
+
+
 @pytest.mark.parametrize("named", [(), (shipped.NAME,)])
 def test_a_notebook_gets_it_by_its_name_and_by_none(model, named):
     tokens = torch.tensor([[7, 8, 3, 3, 10, 9]])

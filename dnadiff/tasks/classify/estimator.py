@@ -21,6 +21,7 @@ from dnadiff.data.labelled.read import encoded
 from dnadiff.data.labelled.sentences import sentence_rows
 from dnadiff.data.text.tokenizer import KEPT, TextTokenizer, kept_tokenizer
 from dnadiff.errors import InputError
+from dnadiff.hub import shipped
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks.classify.linear import fit_linear
 from dnadiff.tasks.classify.network import build, features, fit, predict, save_classifier, set_head
@@ -37,7 +38,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     together.
 
     Args:
-        init: run or checkpoint folder to start from; "none" for random weights.
+        init: run or checkpoint folder to start from; "none" for random weights; None for the model that ships, if
+            one does and no `model` is given.
         model: settings of the network where it starts from random weights, as a preset's `model`.
         probe: fit logistic regression on the network's mean features, instead of training all of it.
         epochs, batch_size, lr: of the training.
@@ -55,7 +57,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        init: str = "none",
+        init: str | None = None,
         *,
         model: dict[str, Any] | None = None,
         probe: bool = False,
@@ -81,7 +83,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: X and y of different lengths, labels that are no classes, or a single class.
             InputError: a sequence that is none, or `init` without a model.
         """
-        tokenizer = None if self.init == "none" else kept_tokenizer(find_checkpoint(Path(self.init).expanduser()))
+        start = self._start()
+        tokenizer = None if start == "none" else kept_tokenizer(find_checkpoint(Path(start).expanduser()))
         rows = _rows(X, tokenizer)
         labels = np.asarray(y)
         check_consistent_length(X, labels)
@@ -89,7 +92,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, label = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds the single class '{self.classes_[0]}'; a classifier needs two or more")
-        settings, examples = self._settings(), _labelled(rows, label, tokenizer, self.length)
+        settings, examples = self._settings(start), _labelled(rows, label, tokenizer, self.length)
         fold = _split(label, self.random_state)
         layout = layout_of(settings.head, self.length)
         with torch.random.fork_rng():
@@ -150,9 +153,15 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.two_d_array, tags.input_tags.one_d_array, tags.input_tags.string = False, True, True
         return tags
 
-    def _settings(self) -> ClassifyConfig:
+    def _start(self) -> str:
+        if self.init is not None:
+            return self.init
+        ships = shipped.folder()
+        return "none" if ships is None or self.model is not None else str(ships)
+
+    def _settings(self, start: str) -> ClassifyConfig:
         words = [f"optim.lr={self.lr}", f"train.epochs={self.epochs}", f"train.batch_size={self.batch_size}"]
-        flags = {"init": self.init, "model": self.model, "length": self.length}
+        flags = {"init": start, "model": self.model, "length": self.length}
         return resolve("classify/strict", words, flags)
 
 
