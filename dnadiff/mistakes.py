@@ -32,6 +32,8 @@ def describe(schema: type[BaseModel], detail: Any, presets: Collection[str]) -> 
     """
     location, given = [str(part) for part in detail["loc"]], detail["input"]
     dotted = ".".join(_without_kinds(schema, location)) or "settings"
+    if not location and detail["type"] == "value_error":
+        return str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         return f"{dotted}: {_unknown(schema, location, dotted, given)}"
     if detail["type"] == "union_tag_invalid":
@@ -44,7 +46,7 @@ def describe(schema: type[BaseModel], detail: Any, presets: Collection[str]) -> 
         mend = f"kind={given}" if given in kinds else "name=value"
         part = f", or name the preset {dotted}/{given}" if f"{dotted}/{given}" in presets else ""
         return f"{dotted}: holds settings of its own, write {dotted}.{mend}{part} (found {given!r})"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list, such as [1,2]")
     found = "" if detail["type"] in {"missing", "value_error"} else f" (found {given!r})"
     own = {_kind(model) for model in _descend(schema, location[:-1])}
     other = [kind for kind in _kinds_that_take(schema, location, given) if kind not in own]

@@ -123,7 +123,8 @@ def test_numbers_may_be_written_with_an_exponent() -> None:
         ),
         (
             "model.held_out=0.1",
-            "model.held_out: input should be a valid tuple (found 0.1); kind large takes it: set model.kind=large as",
+            "model.held_out: input should be a list, such as [1,2] (found 0.1); kind large takes it: set "
+            "model.kind=large as",
         ),
         ("stages=[{max_stps: 3}]", "stages.0.max_stps: unknown setting (did you mean 'max_steps'?)"),
         ("train.max_steps=true", "train.max_steps: input should be a number (found True)"),

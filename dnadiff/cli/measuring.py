@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dnadiff.cli.app import app
-from dnadiff.cli.shared import AnyRun, Bed, DryRun, PrintConfig, Ref, Run, do, model_and_words, split_words
+from dnadiff.cli.shared import AnyRun, Bed, DryRun, PrintConfig, Run, do, model_and_words, split_words
 from dnadiff.errors import InputError
 from dnadiff.world import world
 
@@ -22,7 +22,9 @@ def evaluate(
     words: Annotated[
         list[str] | None, typer.Argument(help="Settings (data.length=2048).", metavar="[KEY=VALUE]...")
     ] = None,
-    ref: Ref = None,
+    ref: Annotated[
+        str | None, typer.Option("--ref", help="Genome as FASTA, plain or gzipped. Default: that of the run.")
+    ] = None,
     bed: Bed = None,
     fasta: Annotated[
         str | None,

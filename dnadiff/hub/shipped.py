@@ -20,6 +20,11 @@ def folder() -> Path | None:
     return path if path.is_dir() else None
 
 
+def called(path: Path) -> str:
+    """What messages call a model: the one that ships by its name, others by their path."""
+    return NAME if path == folder() else str(path)
+
+
 def is_name(path: Path) -> bool:
     """Whether a user's path is the name of the model that ships.
 

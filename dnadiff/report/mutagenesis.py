@@ -105,7 +105,7 @@ def map_figure(
     figure.colorbar(ScalarMappable(norm, PALETTE), colours, extend="both" if known.max() > most else "neither")
     colours.set_ylabel("log p(base) - log p(base there), nats", fontsize=8)
     colours.tick_params(labelsize=8)
-    foot = textwrap.fill(_foot(note, n_left_out), int(15 * size[0]))
+    foot = textwrap.fill(_foot(note, n_left_out, has_unknown=bool(np.isnan(llr).all(1).any())), int(15 * size[0]))
     figure.text(0.02, 0.06 / size[1], foot, fontsize=7.5, parse_math=False)
     return figure
 
@@ -124,9 +124,12 @@ def _lines(matches: Sequence[Match], n_bases: int) -> tuple[list[_Line], int]:
     return lines, len(set(matches) - drawn)
 
 
-def _foot(note: str, n_left_out: int) -> str:
+def _foot(note: str, n_left_out: int, *, has_unknown: bool) -> str:
     arrows = f" Arrows, blue on this strand, purple on the other: {note}" if note else ""
-    return f"Dots mark the base that is there.{arrows}{f'; {n_left_out:,} have no room here' if n_left_out else ''}"
+    grey = " Grey: not A, C, G or T." if has_unknown else ""
+    return (
+        f"Dots mark the base that is there.{grey}{arrows}{f'; {n_left_out:,} have no room here' if n_left_out else ''}"
+    )
 
 
 def _draw_heat(axes: Axes, llr: np.ndarray, is_there: np.ndarray, line: _Line, norm: Normalize) -> None:

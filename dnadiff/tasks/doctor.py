@@ -27,7 +27,8 @@ EXTRAS = {
 def run() -> None:
     """Print one fact per line."""
     for name, value in {**versions(), **machine()}.items():
-        typer.echo(f"{name:20} {value}")
+        shown = (", ".join(value) or "no GPU") if isinstance(value, list) else value
+        typer.echo(f"{name:20} {shown}")
     typer.echo(f"{'cache':20} {cache_folder()}")
     for operation in OPERATIONS.values():
         for kernel in operation.kernels:

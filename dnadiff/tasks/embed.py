@@ -19,6 +19,7 @@ from dnadiff import checkpoint
 from dnadiff.config import Settings
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, unfinished
+from dnadiff.hub.shipped import called
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.draws import Shard
 from dnadiff.inference.evaluate import ALL
@@ -95,7 +96,8 @@ def dry_run(settings: EmbedSettings, path: Path, fasta: str, bed: str | None, ou
     places, _ = _open(path, fasta, bed)
     n_bases, n_rows = places.n_bases, len(places)
     written = n_rows if settings.pooling == "mean" else n_bases
-    return f"{find_checkpoint(path)}: {counted(n_rows, 'sequence')}, {n_bases:,} bases; {written:,} rows of features"
+    read = f"{counted(n_rows, 'sequence')}, {n_bases:,} bases"
+    return f"{called(find_checkpoint(path))}: {read}; {written:,} rows of features"
 
 
 def _open(path: Path, fasta: str, bed: str | None) -> tuple[Places, Model]:

@@ -16,6 +16,7 @@ from dnadiff.data.domains import Splits, open_data
 from dnadiff.diffusion.estimators import Numbers
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, write_text
+from dnadiff.hub.shipped import called
 from dnadiff.inference.draws import Draws, Shard, fill_together, output_file
 from dnadiff.inference.estimate import Estimate
 from dnadiff.inference.evaluate import ALL, combine, fill, n_sweeps
@@ -41,7 +42,7 @@ def settings_of(run: Path, words: Sequence[str], flags: dict[str, Any]) -> Train
     preset, tokenizer = config_of(run), tokenizer_of(find_checkpoint(run))
     given = "data.path" if tokenizer else "--ref"
     if preset is None and not flags.get("data.ref") and not any(word.startswith("data.path=") for word in words):
-        raise InputError(f"{run}: is not inside a run folder, so there are no data settings; give {given}")
+        raise InputError(f"{called(run)}: is not inside a run folder, so there are no data settings; give {given}")
     fixed = [word for word in words if not word.startswith(FREE)]
     if fixed:
         free = ", ".join(f"{name}*" if name.endswith(".") else name.rstrip("=") for name in FREE)
@@ -86,7 +87,7 @@ def run(settings: TrainConfig, path: Path, out: str | None = None, shard: Shard 
     text = json.dumps({**about, **as_numbers(result, levels, how)}, indent=2)
     if file is not None:
         write_text(file, text)
-    title = f"{folder}, split {how.split} of {data.source}, {said(how)}"
+    title = f"{called(folder)}, split {how.split} of {data.source}, {said(how)}"
     typer.echo(text if out == "-" else f"{title}\n{describe(result, levels)}\n{levels.verdict(result)}")
     if out != "-" and about["learned_schedule"]:
         typer.echo(f"learned schedule: {about['learned_schedule']}")
@@ -96,8 +97,8 @@ def dry_run(settings: TrainConfig, path: Path) -> str:
     """What `run` would score."""
     data = open_data(settings.data, seed=settings.train.seed)
     how = settings.evaluate
-    n_windows = len(how.chosen(len(data.sets()[how.split])))
-    return f"{find_checkpoint(path)}: {counted(how.sweeps, 'sweep')} over {counted(n_windows, 'window')} of {how.split}"
+    windows = counted(len(how.chosen(len(data.sets()[how.split]))), "window")
+    return f"{called(find_checkpoint(path))}: {counted(how.sweeps, 'sweep')} over {windows} of {how.split}"
 
 
 def measure_of(model: DiffusionModel, how: EvaluateSettings) -> Measure:

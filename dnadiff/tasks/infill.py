@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +17,16 @@ from dnadiff import checkpoint
 from dnadiff.data.bed import read_bed
 from dnadiff.data.fasta import Genome
 from dnadiff.diffusion.samplers import Auto, Sampler
-from dnadiff.errors import InputError
+from dnadiff.errors import InputError, counted
 from dnadiff.files import asked_for
+from dnadiff.hub.shipped import called
 from dnadiff.inference.design import COMPLEMENT, Constraints, Site
 from dnadiff.inference.infill import fill_sites
 from dnadiff.model import DiffusionModel
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks.vcf import Substitution, vcf_text
 
+log = logging.getLogger("dnadiff")
 LINE_BASES = 60
 LONGEST = 1 << 16  # bases of a record that is filled with all of it in sight
 
@@ -105,6 +108,11 @@ def run(settings: InfillSettings, path: Path, fasta: str, bed: str | None, out: 
         changes = [change for piece, texts in filled for change in piece.substitutions(texts)]
         write_fasta(records_text(genome, filled, about) if bed is None else regions_text(filled, about))
         write_vcf(vcf_text(genome.contigs, changes, settings.n, about))
+    if out != "-":
+        places = counted(len(found), "record" if bed is None else "region")
+        log.info("%s: %s of %s", out, counted(settings.n, "filling"), places)
+    if vcf is not None:
+        log.info("%s: %s", vcf, counted(len(changes), "changed base"))
 
 
 def dry_run(settings: InfillSettings, path: Path, fasta: str, bed: str | None) -> str:
@@ -113,8 +121,8 @@ def dry_run(settings: InfillSettings, path: Path, fasta: str, bed: str | None) -
     settings.check([piece.site for piece in found])
     n_free = sum(int(piece.site.free.sum()) for piece in found)
     return (
-        f"{find_checkpoint(path)}: {len(found):,} records or regions, {n_free:,} bases to fill, {settings.n} of each; "
-        f"all constraints can be kept; {settings.sampler!r}"
+        f"{called(find_checkpoint(path))}: {len(found):,} records or regions, {n_free:,} bases to fill, "
+        f"{settings.n} of each; all constraints can be kept; {settings.sampler!r}"
     )
 
 

@@ -23,6 +23,7 @@ from dnadiff.data.genome import GenomeData, open_data
 from dnadiff.data.markov import MarkovModel
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, unfinished
+from dnadiff.hub.shipped import called
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.draws import Shard, output_file
 from dnadiff.inference.estimate import Meaning
@@ -97,7 +98,7 @@ def run(
         parts = Parts.beside(file or Path(folder_of_none) / "out", shard.n_shards, claim, len(found))
         with progress_bar("scoring", parts.share(shard)) as advance:
             parts.fill(shard, scorer.record, advance)
-        if not parts.finish(lambda: _write(parts, f"# {folder}", file, per_base)):
+        if not parts.finish(lambda: _write(parts, f"# {called(folder)}", file, per_base)):
             log.info("shard %d of %d is scored; the last one writes %s", *shard, file)
             return
     if file is not None:
@@ -107,7 +108,7 @@ def run(
 def dry_run(settings: LikelihoodSettings, path: Path, fasta: str, bed: str | None) -> str:
     """What `run` would score."""
     found = open_places(fasta, bed)
-    return f"{find_checkpoint(path)}: {settings.method} of {found.says()}, {counted(found.n_bases, 'base')}"
+    return f"{called(find_checkpoint(path))}: {settings.method} of {found.says()}, {counted(found.n_bases, 'base')}"
 
 
 class _Scorer(NamedTuple):
@@ -206,7 +207,7 @@ def chain_of(path: Path) -> MarkovModel | None:
     """The Markov chain of the data that a run was trained on; None where these are not to be had."""
     preset = config_of(path)
     if preset is None:
-        log.warning("%s: is not inside a run folder, so there is no Markov chain of its training data", path)
+        log.warning("%s: is not inside a run folder, so there is no Markov chain of its training data", called(path))
         return None
     settings = config.read(TrainConfig, Path(preset))
     assert isinstance(settings.data, GenomeData)

@@ -19,6 +19,7 @@ from dnadiff.data.fasta import Genome
 from dnadiff.data.motifs import Match, Motif, matches, read_motifs
 from dnadiff.errors import InputError, counted, nearest
 from dnadiff.files import asked_for
+from dnadiff.hub.shipped import called
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.features import Strands
 from dnadiff.inference.mutagenesis import MutationMap, mutate
@@ -134,8 +135,8 @@ def dry_run(
     start, end = opened.region
     of_motifs = f", {counted(len(opened.motifs), 'motif')}" if motifs else ""
     return (
-        f"{find_checkpoint(path)}: {opened.contig}:{start + 1}-{end}, {counted(end - start, 'base')} in windows of "
-        f"{opened.settings.window:,}{of_motifs}"
+        f"{called(find_checkpoint(path))}: {opened.contig}:{start + 1}-{end}, {counted(end - start, 'base')} "
+        f"in windows of {opened.settings.window:,}{of_motifs}"
     )
 
 
@@ -163,7 +164,7 @@ def open_all(
     found = read_motifs(motifs, gc=settings.motif_gc) if motifs is not None else []
     model = load(path)
     if model.network.vocab.digest() != DNA.digest():
-        raise InputError(f"{find_checkpoint(path)}: is no model of DNA, whose bases could be exchanged")
+        raise InputError(f"{called(find_checkpoint(path))}: is no model of DNA, whose bases could be exchanged")
     trained = model.settings.data.length
     window = settings.window or trained or WINDOW
     warn_if_untried(window, trained)
@@ -190,7 +191,9 @@ def find_region(genome: Genome, text: str | None) -> tuple[str, int, int]:
         return text, 0, contigs[text]
     name, _, place = text.rpartition(":")
     numbers = re.fullmatch(r"(\d[\d,]*)-(\d[\d,]*)", place, re.ASCII)
-    if name not in contigs or not numbers:
+    if numbers and name not in contigs:
+        raise InputError(f"--region {text}: {genome.path} has no contig {name!r}{nearest(name, contigs)}")
+    if not numbers:
         raise InputError(
             f"--region {text}: is no CONTIG:FIRST-LAST, such as {next(iter(contigs))}:101-300, "
             f"nor a contig of {genome.path}{nearest(name or text, contigs)}"

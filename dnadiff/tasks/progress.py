@@ -30,6 +30,9 @@ def logged(path: Path) -> Iterator[None]:
     except DnadiffError as error:
         log.debug("%s", error)  # the command line prints it
         raise
+    except KeyboardInterrupt:
+        log.debug("stopped by Ctrl-C")
+        raise
     except Exception:
         log.debug("ended by an error", exc_info=True)
         raise

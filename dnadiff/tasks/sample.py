@@ -16,6 +16,7 @@ from dnadiff import checkpoint, config
 from dnadiff.data.text.tokenizer import kept_tokenizer
 from dnadiff.errors import InputError, counted
 from dnadiff.files import sha256, unfinished
+from dnadiff.hub.shipped import called
 from dnadiff.inference.counted import Counted
 from dnadiff.inference.device import best_device, borrowed
 from dnadiff.inference.draws import Shard
@@ -86,7 +87,7 @@ def describe(network: Counted, tokens: np.ndarray) -> str:
 def dry_run(settings: SampleSettings, path: Path) -> str:
     """What `run` would draw."""
     n = counted(settings.n, "sequence")
-    return f"{find_checkpoint(path)}: {n}, each of length {settings.length}, {settings.sampler!r}"
+    return f"{called(find_checkpoint(path))}: {n}, each of length {settings.length}, {settings.sampler!r}"
 
 
 def _kept(settings: SampleSettings, folder: Path, out: Path, here: World) -> Parts:

@@ -20,6 +20,7 @@ from dnadiff.data.fasta import Genome
 from dnadiff.data.vcf import MISMATCH, REASONS, Variant, VcfFile
 from dnadiff.errors import InputError
 from dnadiff.files import sha256
+from dnadiff.hub.shipped import called
 from dnadiff.inference.api import Model, load
 from dnadiff.inference.device import best_device, borrowed
 from dnadiff.inference.draws import Draws, Shard, fill_together, output_file
@@ -155,7 +156,7 @@ def run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None
 def dry_run(settings: ScoreSettings, path: Path, vcf: str, ref: str) -> str:
     """What `run` would score."""
     opened = open_all(settings, path, vcf, ref)
-    return f"{opened.folder}: {', '.join(opened.settings.scores)} of {opened.says}"
+    return f"{called(opened.folder)}: {', '.join(opened.settings.scores)} of {opened.says}"
 
 
 def open_all(settings: ScoreSettings, path: Path, vcf: str, ref: str) -> Opened:
@@ -241,10 +242,17 @@ def _check(opened: Opened) -> None:
     if wrong > most * compared:
         raise InputError(
             f"{opened.variants.path}: REF of {wrong:,} of {compared:,} alternatives is not what {opened.genome.path} "
-            f"has there, more than {most:.0%}: another assembly? Give its genome with --ref, or set mismatched=1"
+            f"has there (the first: {_first_mismatch(opened)}), more than {most:.0%}: another assembly? Give its "
+            "genome with --ref, or set mismatched=1 to leave such alternatives out"
         )
     if not opened.n:
         raise InputError(f"{opened.says}; there is nothing to score")
+
+
+def _first_mismatch(opened: Opened) -> str:
+    """Where REF is not what the genome has, and what stands there."""
+    record = next(record for record in opened.variants.records() if MISMATCH in record.variants)
+    return "{0}:{1} {3}".format(*record.columns)
 
 
 def _claim(opened: Opened) -> dict[str, Any]:

@@ -157,12 +157,14 @@ def test_verbs_work_without_a_run(model, fasta, monkeypatch, capsys):
     assert (code, out.splitlines()[1][:4], "N" in out.splitlines()[1]) == (0, "ACGT", False), err
     code, out, err = call(monkeypatch, capsys, "score", "draws=2", "--fasta", fasta.with_name("gap.fa"))
     assert (code, out.splitlines()[-1].split()[0]) == (0, "one"), err
+    assert f"\n{shipped.NAME}: is not inside a run folder" in f"\n{err}"
     code, out, err = call(monkeypatch, capsys, "embed", "--fasta", gap, "--out", "features.tsv")
     assert (code, len(Path("features.tsv").read_text().splitlines())) == (0, 2), err
     code, out, err = call(
         monkeypatch, capsys, "evaluate", "evaluate.max_windows=2", "data.length=64", "markov_order=1", "--ref", fasta
     )
     assert code == 0, err
+    assert out.startswith(f"{shipped.NAME}, split test of ")
     assert "bits per base" in out
 
 

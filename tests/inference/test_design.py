@@ -148,7 +148,7 @@ def test_what_cannot_be_kept_is_named_with_its_place(constraints, site, message)
         ("place=TATA", "place: 'TATA': write MOTIF@OFFSET"),
         ("place=TATA@-1", "place: 'TATA@-1': write MOTIF@OFFSET"),
         ("max_homopolymer=0", "max_homopolymer: input should be greater than or equal to 1"),
-        ("gc=[0.6,0.4]", r"gc=\[0.6, 0.4\]: give the least and the greatest share"),
+        ("gc=[0.6,0.4]", r"^settings: gc=\[0.6, 0.4\]: give the least and the greatest share"),
         ("gc=[40,60]", r"gc=\[40.0, 60.0\]: give the least and the greatest share"),
         ("ban=X", "ban=X: name one to three of the bases"),
         ("ban=ACGT", "ban=ACGT: name one to three of the bases"),

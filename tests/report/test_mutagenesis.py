@@ -46,6 +46,8 @@ def test_the_palette_is_centred_on_zero_and_dots_mark_the_bases_that_are_there()
     (dots,) = heat.lines
     assert dots.get_xydata().tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
     assert heat.images[0].get_array().mask[:, 4].all()
+    assert "Grey: not A, C, G or T." in figure.texts[0].get_text()
+    assert "Grey" not in map_figure(llr_of("ACGT"), "ACGT").texts[0].get_text()
 
 
 def test_letters_are_as_high_as_a_base_is_likelier_than_the_others():

@@ -38,8 +38,13 @@ def texts(path):
 
 @pytest.mark.case(60)
 def test_gaps_are_filled_in_their_case_and_all_else_stays(run, folder, caplog):
-    infill.run(settings_of(n=2), run, str(folder / "gaps.fa"), None, str(folder / "out.fa"), None)
+    caplog.set_level("INFO")
+    vcf = folder / "edits.vcf"
+    infill.run(settings_of(n=2), run, str(folder / "gaps.fa"), None, str(folder / "out.fa"), str(vcf))
     assert "U read as T" in caplog.text
+    assert f"{folder / 'out.fa'}: 2 fillings of 2 records\n" in caplog.text
+    n_rows = sum(not line.startswith("#") for line in vcf.read_text().splitlines())
+    assert f"{vcf}: {n_rows} changed bases\n" in caplog.text
     assert "IUPAC" not in caplog.text  # they are obeyed
     found = texts(folder / "out.fa")
     assert list(found) == ["first_1", "first_2", "whole", "empty", "last_1", "last_2"]

@@ -29,6 +29,10 @@ def test_the_file_says_why_the_work_ended_with_a_traceback_where_nobody_foresaw_
         raise InputError("a.fa: is a folder")
     assert (tmp_path / "log.txt").read_text().endswith("a.fa: is a folder\n")
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    with pytest.raises(KeyboardInterrupt), logged(tmp_path / "log.txt"):
+        raise KeyboardInterrupt
+    assert (tmp_path / "log.txt").read_text().endswith("stopped by Ctrl-C\n")
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
     with pytest.raises(ZeroDivisionError), logged(tmp_path / "log.txt"):
         raise ZeroDivisionError("oops")
     assert (tmp_path / "log.txt").read_text().endswith("ZeroDivisionError: oops\n")

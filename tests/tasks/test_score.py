@@ -196,7 +196,8 @@ def test_another_genome_is_told_by_its_references(run, genome, vcf, tmp_path):
     chrom, pos, name, ref, *rest = row.split("\t")
     wrong = vcf.read_text().replace(row, "\t".join([chrom, pos, name, "ACGT".replace(ref, "")[0], *rest]))
     (tmp_path / "wrong.vcf").write_text(wrong)
-    with pytest.raises(InputError, match=r"REF of 1 of 19 alternatives .* more than 1%: another assembly\?"):
+    first = rf"\(the first: {chrom}:{pos} {'ACGT'.replace(ref, '')[0]}\)"
+    with pytest.raises(InputError, match=rf"REF of 1 of 19 alternatives .* {first}, more than 1%: another assembly\?"):
         score.dry_run(settings_of(), run, str(tmp_path / "wrong.vcf"), str(genome))
     how = settings_of("mismatched=0.1")
     score.run(how, run, str(tmp_path / "wrong.vcf"), str(genome), str(tmp_path / "a.tsv"))

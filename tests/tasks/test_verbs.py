@@ -74,6 +74,7 @@ def test_doctor_tries_a_real_forward_pass(capsys):
     doctor.run()
     printed = capsys.readouterr().out
     assert re.search(r"forward pass\s+cpu ok", printed)
+    assert re.search(r"^devices\s+[^\[\s]", printed, re.MULTILINE)
     assert re.search(r"on the PATH\s+\S+", printed)
 
 

@@ -73,6 +73,8 @@ def read_rows(path: Path, genome: Genome | None) -> Table | Places:
         InputError: a file of no known kind, or rows that cannot be used, with their lines.
     """
     first = first_line(lines(path))
+    if not first:
+        raise InputError(f"{path}: the file is empty; what is read: {KINDS}")
     if not _problem(first.strip()):
         return _sequences(path, [(number, line.strip()) for number, line in enumerate(lines(path), 1) if line.strip()])
     delimiter = max(",", "\t", ";", key=first.count)

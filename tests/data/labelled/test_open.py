@@ -187,7 +187,7 @@ def test_classes_do_not_depend_on_the_order_of_the_disk(tmp_path, monkeypatch):
         (as_csv([("ACGT", "a"), ("AC-T", "b")]), r"line 3: '-' at position 2 \(0-based\) is not a base"),
         (as_csv([("ACGT", "a"), ("ACTT", "a")]), "all rows to learn from are of class 'a'; give rows of two classes"),
         (as_csv([]), "no rows below the header"),
-        ("", "none of what is read"),
+        ("", "the file is empty"),
         ("ACGT,a\nACTT,b\n", "none of what is read"),
         ("sequence\nACGT\nACTT\n", r"has no columns sequence \(or seq\) and label \(or class\)"),
         ("chrom,start,end\n1,2,3\n", r"has no columns sequence \(or seq\) and label"),

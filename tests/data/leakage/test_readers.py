@@ -99,7 +99,7 @@ def test_records_of_a_fasta_file(tmp_path: Path) -> None:
 
 BAD = {
     "x,y\n1,2\n": "line 1: 'x,y': none of what is read: FASTA",
-    "": "line 1: '': none of what is read",
+    "": "the file is empty; what is read: FASTA",
     "sequence,label\n": "no rows below the header",
     "sequence,label\nACGT,1\nAC-T,1\n": "line 3: '-' at position 2 (0-based) is not a base or an IUPAC code; mend them",
     "sequence,label\nACGT,1\n,0\n": "line 3: no sequence",
