@@ -174,16 +174,19 @@ def dna(args: argparse.Namespace) -> None:
         found = evaluate(judge, likelihood(judge), lambda rows: tokens[rows], len(tokens), sweeps=2).bits_per_base
         return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
-    columns = ("sampler", "sequences/s", "judge's bits per base", "4-mer distance", "real to real")
-    table = Table(*columns, title=str(args.run))
-    table.add_row("real windows", "", bits(np.stack(real[: args.n])), "", "")
+    def show(*cells: str) -> None:
+        print("".join(f"{cell:{width}}" for cell, width in zip(cells, (32, 13, 25, 16, 12), strict=True)), flush=True)
+
+    show("sampler", "sequences/s", "judge's bits per base", "4-mer distance", "real to real")
+    show("real windows", "", bits(np.stack(real[: args.n])), "", "")
     for sampler in samplers(args.steps, scores=model.config.objective.kind == "sedd"):
         start = time.perf_counter()
         tokens = sample(model, args.n, args.length, sampler, batch_size=64)
         rate = args.n / (time.perf_counter() - start)
         realism = excess_js(list(tokens), real, generator, k=4)
-        table.add_row(repr(sampler), f"{rate:.2f}", bits(tokens), f"{realism.samples:.4f}", f"{realism.floor:.4f}")
-    Console().print(table)
+        changed = sampler.model_dump(exclude_defaults=True, exclude={"kind"})
+        name = " ".join([sampler.kind, *(f"{key}={value}" for key, value in changed.items())])
+        show(name, f"{rate:.3f}", bits(tokens), f"{realism.samples:.4f}", f"{realism.floor:.4f}")
 
 
 def main() -> None:
