@@ -190,6 +190,9 @@ class StepLoader(DataLoader[StepBatch]):
                 raise item
             yield item
 
+    def check_worker_number_rationality(self) -> None:
+        """No advice on a machine with fewer cores than a preset has workers: what is read does not depend on them."""
+
     def state_dict(self) -> dict[str, Any]:
         return {}
 

@@ -1,3 +1,4 @@
+import os
 import re
 from itertools import pairwise
 
@@ -182,3 +183,7 @@ def test_workers_do_not_change_what_is_read(workers):
     for batch in read:
         assert torch.equal(batch.batch.tokens, steps[batch.step].batch.tokens)
         assert torch.equal(batch.noise.uniforms, steps[batch.step].noise.uniforms)
+
+
+def test_more_workers_than_cores_are_taken_without_a_warning():
+    StepLoader(StepDataset(Rows(), seed=1, batch_size=3), start=0, stop=1, workers=(os.cpu_count() or 1) + 1)
