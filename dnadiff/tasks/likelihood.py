@@ -38,6 +38,7 @@ from dnadiff.shown import cell
 from dnadiff.tasks.baselines import markov_chain
 from dnadiff.tasks.places import Places, open_places
 from dnadiff.tasks.settings import TrainConfig
+from dnadiff.tasks.tables import require_tabs
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")
@@ -83,6 +84,7 @@ def run(
         InputError: a file that cannot be used, or a place that has nothing to score.
     """
     file, folder = output_file(out, shard), find_checkpoint(path)
+    require_tabs(file)
     if checkpoint.read_vocab(folder).digest() != DNA.digest():
         raise InputError(f"{folder}: is no model of DNA; --fasta is for those, data.path=FILE scores text")
     found = open_places(fasta, bed)

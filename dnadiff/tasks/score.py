@@ -31,6 +31,7 @@ from dnadiff.inference.sample import warn_if_untried
 from dnadiff.inference.variants import Score, bound, distance, llr, pairs_of
 from dnadiff.run import find_checkpoint
 from dnadiff.tasks.annotate import Column, Scored, table_lines, write
+from dnadiff.tasks.tables import require_tabs
 from dnadiff.vocab import DNA
 
 log = logging.getLogger("dnadiff")
@@ -134,6 +135,7 @@ def run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None
         InputError: a file that cannot be used, or another genome.
     """
     file = output_file(out, shard)
+    require_tabs(file)
     opened = open_all(settings, path, vcf, ref)
     log.info("%s", opened.says)
     how = opened.settings

@@ -13,7 +13,7 @@ from dnadiff import cli
 from dnadiff.config import resolve
 from dnadiff.errors import InputError
 from dnadiff.inference.draws import Shard
-from dnadiff.tasks import score
+from dnadiff.tasks import likelihood, score
 
 HEADER = (
     "##fileformat=VCFv4.2\n##contig=<ID=chrA,length=6000>\n##contig=<ID=chrB,length=1500>\n"
@@ -202,6 +202,14 @@ def test_another_genome_is_told_by_its_references(run, genome, vcf, tmp_path):
     how = settings_of("mismatched=0.1")
     score.run(how, run, str(tmp_path / "wrong.vcf"), str(genome), str(tmp_path / "a.tsv"))
     assert [row["not_scored"] for row in table(tmp_path / "a.tsv") if row["id"] == "v505"] == ["ref_mismatch"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.vcf.bz2", "a.BCF"])
+def test_a_name_that_promises_another_format_is_refused(run, genome, vcf, tmp_path, name):
+    with pytest.raises(InputError, match=rf"{name}: no .* is written; name a file that ends in \.tsv"):
+        score.run(settings_of(), run, str(vcf), str(genome), str(tmp_path / name))
+    with pytest.raises(InputError, match=rf"{name}: no .* is written; name a file that ends in \.tsv"):
+        likelihood.run(likelihood.LikelihoodSettings(), run, str(genome), None, str(tmp_path / name))
 
 
 def test_nothing_to_score_and_a_model_that_cannot_are_refused(run, text_run, genome, vcf, tmp_path):
