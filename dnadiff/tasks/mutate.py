@@ -192,7 +192,9 @@ def find_region(genome: Genome, text: str | None) -> tuple[str, int, int]:
     name, _, place = text.rpartition(":")
     numbers = re.fullmatch(r"(\d[\d,]*)-(\d[\d,]*)", place, re.ASCII)
     if numbers and name not in contigs:
-        raise InputError(f"--region {text}: {genome.path} has no contig {name!r}{nearest(name, contigs)}")
+        raise InputError(
+            f"--region {text}: {genome.path} has no contig {name!r}{nearest(name, contigs)}; name one of its own"
+        )
     if not numbers:
         raise InputError(
             f"--region {text}: is no CONTIG:FIRST-LAST, such as {next(iter(contigs))}:101-300, "

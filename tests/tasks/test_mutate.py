@@ -109,8 +109,8 @@ def test_regions_are_counted_from_one_and_hold_both_ends(genome, text, expected)
     ("text", "message"),
     [
         (None, "holds 3 sequences; name one, or a part, with --region"),
-        ("scaffold:1-2", r"small\.fa has no contig 'scaffold'$"),
-        ("chra:1-2", r"small\.fa has no contig 'chra' \(did you mean 'chrA'\?\)$"),
+        ("scaffold:1-2", r"small\.fa has no contig 'scaffold'; name one"),
+        ("chra:1-2", r"small\.fa has no contig 'chra' \(did you mean 'chrA'\?\); name one"),
         ("chrD", r"is no CONTIG:FIRST-LAST, such as chrA:101-300, nor a contig"),
         ("chrA:", "is no CONTIG:FIRST-LAST"),
         ("chrA:5", "is no CONTIG:FIRST-LAST"),
