@@ -163,6 +163,14 @@ def test_exit_codes_are_stable(monkeypatch, capsys, error, code):
     assert call(monkeypatch, capsys, "presets")[0] == code
 
 
+def test_ctrl_c_in_any_verb_is_a_line(monkeypatch, capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dnadiff.config.shipped", stop)
+    assert call(monkeypatch, capsys, "presets") == (130, "", "dnadiff: stopped by Ctrl-C\n")
+
+
 def test_what_nobody_foresaw_says_how_to_report_it_and_debug_shows_it(monkeypatch, capsys, tmp_path):
     def fail():
         raise ZeroDivisionError("oops,\nin two lines")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
-import typer
-
 from dnadiff.allocator import keep_memory
 from dnadiff.cli import drawing, looking, measuring, mutating, reporting, training
 from dnadiff.cli.app import app
+from dnadiff.errors import InterruptedRun
 from dnadiff.explain import explain
 from dnadiff.shown import speak
 
@@ -25,10 +24,11 @@ def main() -> None:
     keep_memory()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost tenfold where other programs compete
     try:
-        sys.exit(app(args=arguments, prog_name="dnadiff", standalone_mode=False) or 0)
-    except typer.Abort:
-        sys.exit(130)
+        code = app(args=arguments, prog_name="dnadiff", standalone_mode=False) or 0
+        if code == InterruptedRun.exit_code:  # typer's answer to Ctrl-C; what stops in order raises
+            raise InterruptedRun("stopped by Ctrl-C")
     except Exception as error:
         if debug:
             raise
-        sys.exit(explain(error))
+        code = explain(error)
+    sys.exit(code)
