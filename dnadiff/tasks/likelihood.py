@@ -85,6 +85,7 @@ def run(
     """
     file, folder = output_file(out, shard), find_checkpoint(path)
     require_tabs(file)
+    require_tabs(Path(per_base) if per_base else None)
     if checkpoint.read_vocab(folder).digest() != DNA.digest():
         raise InputError(f"{folder}: is no model of DNA; --fasta is for those, data.path=FILE scores text")
     found = open_places(fasta, bed)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dnadiff.errors import InputError
 
-OTHERS = {".csv", ".parquet", ".npz", ".json", ".xlsx", ".bcf", ".bz2", ".xz", ".zst", ".zip"}
+OTHERS = {".csv", ".parquet", ".npz", ".json", ".xlsx", ".bcf", ".bz2", ".xz", ".zst", ".zip", ".wig", ".bw", ".bigwig"}
 
 
 def require_tabs(file: Path | None) -> None:

@@ -210,6 +210,8 @@ def test_a_name_that_promises_another_format_is_refused(run, genome, vcf, tmp_pa
         score.run(settings_of(), run, str(vcf), str(genome), str(tmp_path / name))
     with pytest.raises(InputError, match=rf"{name}: no .* is written; name a file that ends in \.tsv"):
         likelihood.run(likelihood.LikelihoodSettings(), run, str(genome), None, str(tmp_path / name))
+    with pytest.raises(InputError, match=r"b\.wig: no \.wig is written; name a file"):
+        likelihood.run(likelihood.LikelihoodSettings(), run, str(genome), None, None, str(tmp_path / "b.wig"))
 
 
 def test_nothing_to_score_and_a_model_that_cannot_are_refused(run, text_run, genome, vcf, tmp_path):
