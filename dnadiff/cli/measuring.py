@@ -126,7 +126,7 @@ def score(
     do(
         settings,
         print_config,
-        dry_run and (lambda: task.dry_run(settings, model, str(vcf), str(ref))),
+        dry_run and (lambda: task.dry_run(settings, model, str(vcf), str(ref), out, part)),
         lambda: task.run(settings, model, str(vcf), str(ref), out, part),
     )
 

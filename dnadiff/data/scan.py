@@ -96,7 +96,8 @@ def _check_beginning(block: bytes, label: str) -> None:
     first = block.partition(b"\n")[0].split()
     if len(first) >= 3 and first[1].isdigit() and first[2].isdigit():
         raise InputError(f"{label}: line 1: not FASTA but rows of places, as in BED; these are given with --bed")
-    raise InputError(f"{label}: line 1: begins with {block[:20]!r}, but a FASTA file begins with '>' and a name")
+    beginning = block[:20].split(b"\n")[0].decode(errors="replace")
+    raise InputError(f"{label}: line 1: begins with {beginning!r}, but a FASTA file begins with '>' and a name")
 
 
 def _stray_return(block: bytes, ends: Ints) -> int:

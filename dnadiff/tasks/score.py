@@ -134,8 +134,7 @@ def run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None
     Raises:
         InputError: a file that cannot be used, or another genome.
     """
-    file = output_file(out, shard)
-    require_tabs(file)
+    file = _file(out, shard)
     opened = open_all(settings, path, vcf, ref)
     log.info("%s", opened.says)
     how = opened.settings
@@ -155,10 +154,17 @@ def run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None
         write(file, opened.variants.header, scored(opened, draws), how.columns, opened.about)
 
 
-def dry_run(settings: ScoreSettings, path: Path, vcf: str, ref: str) -> str:
+def dry_run(settings: ScoreSettings, path: Path, vcf: str, ref: str, out: str | None = None, shard: Shard = ALL) -> str:
     """What `run` would score."""
+    _file(out, shard)
     opened = open_all(settings, path, vcf, ref)
     return f"{called(opened.folder)}: {', '.join(opened.settings.scores)} of {opened.says}"
+
+
+def _file(out: str | None, shard: Shard) -> Path | None:
+    file = output_file(out, shard)
+    require_tabs(file)
+    return file
 
 
 def open_all(settings: ScoreSettings, path: Path, vcf: str, ref: str) -> Opened:

@@ -208,6 +208,8 @@ def test_another_genome_is_told_by_its_references(run, genome, vcf, tmp_path):
 def test_a_name_that_promises_another_format_is_refused(run, genome, vcf, tmp_path, name):
     with pytest.raises(InputError, match=rf"{name}: no .* is written; name a file that ends in \.tsv"):
         score.run(settings_of(), run, str(vcf), str(genome), str(tmp_path / name))
+    with pytest.raises(InputError, match=rf"{name}: no .* is written"):
+        score.dry_run(settings_of(), run, str(vcf), str(genome), str(tmp_path / name))
     with pytest.raises(InputError, match=rf"{name}: no .* is written; name a file that ends in \.tsv"):
         likelihood.run(likelihood.LikelihoodSettings(), run, str(genome), None, str(tmp_path / name))
     with pytest.raises(InputError, match=r"b\.wig: no \.wig is written; name a file"):
