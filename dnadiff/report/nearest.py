@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,10 @@ from dnadiff.data.leakage.compare import Comparison, compare_sequences
 from dnadiff.data.leakage.groups import groups
 from dnadiff.data.leakage.ranges import spread
 from dnadiff.data.leakage.sequences import InGenome, InMemory
-from dnadiff.inference.progress import progress_bar
 
 Tokens = NDArray[np.uint8]
 Region = tuple[str, int, int]  # contig, start, end
+Bar = Callable[[int], AbstractContextManager[Callable[[int], object]]]  # how much there is -> called with what is done
 WINDOWS = 8  # of a stretch of the genome that is compared as one
 ANY = Comparison(similar=1e-9)  # one shared minimizer, in rows of three or more
 
@@ -36,15 +37,21 @@ class Nearest(NamedTuple):
     is_copy: NDArray[np.bool_]
 
 
-def nearest(rows: Tokens, genome: Genome, regions: Sequence[Region]) -> Nearest:
-    """Look rows up in training DNA, which is streamed past them under a progress bar.
+def no_bar(total: int) -> AbstractContextManager[Callable[[int], object]]:
+    """Nothing is shown."""
+    return nullcontext(lambda done: None)
+
+
+def nearest(rows: Tokens, genome: Genome, regions: Sequence[Region], bar: Bar = no_bar) -> Nearest:
+    """Look rows up in training DNA, which is streamed past them.
 
     Args:
         rows: (n, length) tokens.
         regions: of the genome; cut into stretches of eight windows that overlap by one.
+        bar: shows how many training bases are read, those of an overlap twice.
     """
     train = _stretches(genome, regions, rows.shape[1])
-    with progress_bar("looking for copies", int((train.end - train.start).sum())) as advance:
+    with bar(int((train.end - train.start).sum())) as advance:
         found = compare_sequences(InGenome(genome, train), InMemory.of(rows), ANY, advance)
     share, at = np.zeros(len(rows)), np.full(len(rows), -1)
     is_copy = np.zeros(len(rows), bool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ def _own_features(sets: Sets, model: DiffusionModel | None, settings: ReportSett
 def _nearest(sets: Sets, real: Real) -> dict[str, Nearest]:
     """Of every set, but windows that are training DNA themselves."""
     groups = {name: rows for name, rows in sets.groups.items() if real.is_held_out or name != REAL}
-    found = nearest(np.concatenate(list(groups.values())), real.data.genome, real.train.regions())
+    bar = partial(progress_bar, "looking for copies")
+    found = nearest(np.concatenate(list(groups.values())), real.data.genome, real.train.regions(), bar)
     parts = (slice(at, at + sets.n) for at in range(0, len(found.share), sets.n))
     return {
         name: Nearest(found.share[part], found.place[part], found.is_copy[part])

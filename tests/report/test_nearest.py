@@ -1,5 +1,6 @@
 """Copies are found on either strand, changed ones by how much is left, and new sequences are new."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,6 +67,17 @@ def test_what_lies_outside_the_regions_is_no_training_dna(genome):
     row = encode(CONTIGS["chrA"][100:300])[None]
     assert nearest(row, genome, [("chrA", 400, 5000), ("chrB", 0, 5000)]).share.tolist() == [0]
     assert nearest(row, genome, [("chrA", 50, 320)]).share.tolist() == [1]
+
+
+def test_a_bar_is_full_when_all_is_read(genome):
+    totals, done = [], []
+
+    def bar(total):
+        totals.append(total)
+        return nullcontext(done.append)
+
+    nearest(encode("ACGT" * 50)[None], genome, [("chrA", 0, 5000), ("chrB", 100, 350)], bar)
+    assert sum(done) == sum(totals) > 5000
 
 
 def test_a_changed_copy_keeps_a_part_of_its_minimizers(genome):
